@@ -1,0 +1,1 @@
+"""Tripline: SQL-first behavioural triggers that run in the warehouse."""

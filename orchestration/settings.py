@@ -1,0 +1,68 @@
+"""Where things are and how they run, from the environment (prefix TRIPLINE_)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """All settings; each is an environment variable `TRIPLINE_<NAME>`.
+
+    Paths are made absolute at once: DuckDB and dbt follow the current folder otherwise, and two folders
+    would mean two warehouses.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRIPLINE_", extra="ignore")
+
+    home: Path = PROJECT_DIR / ".tripline"
+    warehouse: Path | None = None
+    published: Path | None = None
+    landing: Path | None = None
+    sources: Path | None = Field(default=None, description="folder with your own source declarations (*.yml)")
+    settle_seconds: float = Field(default=1.0, ge=0, description="a file written in place is taken after this long unchanged")
+    max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
+    lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
+    delivery: str = Field(default="live", pattern="^(live|dry_run)$")
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+
+    def model_post_init(self, _: object) -> None:
+        self.home = self.home.expanduser().absolute()
+
+    def _place(self, given: Path | None, name: str) -> Path:
+        return given.expanduser().absolute() if given else self.home / name
+
+    @cached_property
+    def warehouse_path(self) -> Path:
+        return self._place(self.warehouse, "warehouse.duckdb")
+
+    @cached_property
+    def published_path(self) -> Path:
+        return self._place(self.published, "published.duckdb")
+
+    @cached_property
+    def landing_path(self) -> Path:
+        return self._place(self.landing, "landing")
+
+    @cached_property
+    def sources_path(self) -> Path:
+        return self._place(self.sources, "sources")
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.home / "dbt_target"
+
+
+def get_settings() -> Settings:
+    """Settings as the environment stands now (not cached: tests and commands change it)."""
+    return Settings()

@@ -1,0 +1,57 @@
+"""Opening the warehouse, and the named SQL that Python runs in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import WarehouseLocked
+
+SQL_DIR = Path(__file__).parent / "sql"
+
+
+@cache
+def read_sql(name: str) -> str:
+    """The text of orchestration/sql/<name>.sql."""
+    return (SQL_DIR / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextmanager
+def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 0.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the warehouse at `path`, closed at the end; its own tables exist unless `read_only`.
+
+    DuckDB lets one process hold a file open for writing. Waits up to `wait_seconds` for the other one,
+    then raises WarehouseLocked.
+    """
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    connection = _open(path, read_only, wait_seconds)
+    try:
+        connection.execute("set timezone = 'UTC'")
+        if not read_only:
+            connection.execute(read_sql("schema"))
+        yield connection
+    finally:
+        connection.close()
+
+
+def _open(path: Path, read_only: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise
+            if time.monotonic() >= deadline:
+                raise WarehouseLocked(
+                    f"{path} is held by another process",
+                    "wait for the running batch to end, or see `tripline doctor`; "
+                    "to query, open the published database, which is never locked",
+                ) from error
+            time.sleep(0.1)
