@@ -130,6 +130,7 @@ create table if not exists batches.finished_builds (
     watermark_at timestamp,
     clock_at timestamp not null,
     config_version varchar not null,
+    match_version varchar not null,         -- of all that matches depend on: when it differs, everything is computed anew
     is_full boolean not null,
     finished_at timestamp not null          -- wall time
 );

@@ -1,0 +1,98 @@
+-- For each affected user the moment before which nothing changed. Users of unfinished builds stay affected, since
+-- such a build may have rewritten some of their rows already.
+{% set limits = get_limits() %}
+{% set unfinished = get_previous_relation('int_batch__affected_users', 'batches') if not limits['is_full'] else none %}
+{% set visits = get_previous_relation('int_visits', 'behavior') if not limits['is_full'] else none %}
+{% set reach = get_reach_seconds() %}
+
+with changed as (
+    select
+        coalesce(changes.known_user_id, devices.user_id) as user_id,
+        changes.changed_from
+    from {{ ref('int_batch__changes') }} as changes
+    left join {{ ref('int_batch__devices') }} as devices
+        on changes.anonymous_id = devices.anonymous_id and changes.known_user_id is null
+),
+
+-- A device that changes hands takes its anonymous events along, from the first one on.
+moved as (
+    select
+        old_user_id,
+        user_id,
+        first_anonymous_at as changed_from
+    from {{ ref('int_batch__devices') }}
+    where old_user_id <> user_id and first_anonymous_at is not null
+),
+
+hits as (
+    select * from changed
+    union all
+    select old_user_id, changed_from from moved
+    union all
+    select user_id, changed_from from moved
+    {% if unfinished %}
+    union all
+    select earlier.user_id, earlier.changed_from
+    from {{ unfinished }} as earlier
+    where
+        not exists (
+            select 1
+            from {{ source('batches', 'finished_builds') }} as finished
+            where finished.build_id = earlier.build_id
+        )
+    {% endif %}
+),
+
+affected as (
+    select
+        user_id,
+        min(changed_from) as changed_from
+    from hits
+    group by user_id
+),
+
+-- A visit that the boundary would cut is read from its start.
+{% if visits %}
+cut_visits as (
+    select
+        affected.user_id,
+        min(visits.visit_started_at) as visit_started_at
+    from affected
+    inner join {{ visits }} as visits
+        on affected.user_id = visits.user_id
+        and visits.visit_started_at <= affected.changed_from - interval '{{ reach }} seconds'
+        and visits.visit_ended_at >= affected.changed_from - interval '{{ reach }} seconds' - interval '30 minutes'
+    group by affected.user_id
+),
+{% endif %}
+
+bounded as (
+    select
+        affected.user_id,
+        affected.changed_from,
+        {% if visits %}
+        coalesce(
+            cut_visits.visit_started_at, affected.changed_from - interval '{{ reach }} seconds'
+        ) as read_from,
+        {% else %}
+        affected.changed_from - interval '{{ reach }} seconds' as read_from,
+        {% endif %}
+        max(affected.changed_from) over () - interval '{{ reach }} seconds' as newest_read_from
+    from affected
+    {% if visits %}
+    left join cut_visits on affected.user_id = cut_visits.user_id
+    {% endif %}
+),
+
+final as (
+    select
+        user_id,
+        changed_from,
+        read_from,
+        -- These few are read in a pass of their own, so that they do not widen the scan for all.
+        read_from < newest_read_from - interval '6 hours' as is_late,
+        '{{ invocation_id }}' as build_id
+    from bounded
+)
+
+select * from final

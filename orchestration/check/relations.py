@@ -1,0 +1,204 @@
+"""What a query's relations are: their columns, and the sets of columns that are unique in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from sqlglot import exp
+
+Atom = frozenset[str]
+"""Texts, each of which names the same column or expression."""
+
+RowKey = tuple[Atom, ...]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """`columns` is None where they cannot be known; `keys` are the unique sets of columns that are known."""
+
+    columns: tuple[str, ...] | None = None
+    keys: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One select: its sources by alias, and the keys of the rows before and after its grouping."""
+
+    select: exp.Select
+    sources: Mapping[str, Relation]
+    source_keys: tuple[RowKey, ...]
+    row_keys: tuple[RowKey, ...]
+
+
+@dataclass
+class Describer:
+    """Walks a query from its first CTE to its outermost select; `seen` gets every select on the way."""
+
+    base: Mapping[str, Relation]
+    seen: Callable[[Selected], None] = lambda selected: None
+    _done: set[int] = field(default_factory=set)
+
+    def describe(self, query: exp.Expression, known: Mapping[str, Relation] | None = None) -> Relation:
+        """The relation that `query` gives, where `known` CTEs are visible."""
+        visible = dict(known or {})
+        with_ = query.args.get("with_")
+        if with_ is not None:
+            for cte in with_.expressions:
+                if with_.args.get("recursive"):
+                    visible[text_of_name(cte.alias)] = Relation()
+                visible[text_of_name(cte.alias)] = self._named(self.describe(cte.this, visible), cte)
+        if isinstance(query, exp.Subquery):
+            return self.describe(query.this, visible)
+        if isinstance(query, exp.SetOperation):
+            left = self.describe(query.left, visible)
+            self.describe(query.right, visible)
+            is_distinct = query.args.get("distinct") and left.columns
+            return Relation(left.columns, (frozenset(left.columns or ()),) if is_distinct else ())
+        if isinstance(query, exp.Select):
+            return self._select(query, visible)
+        return Relation()
+
+    @staticmethod
+    def _named(relation: Relation, node: exp.Expression) -> Relation:
+        names = [text_of_name(name) for name in node.alias_column_names]
+        if not names:
+            return relation
+        renamed = dict(zip(relation.columns or (), names, strict=False))
+        keys = [frozenset(renamed[name] for name in key) for key in relation.keys if key <= renamed.keys()]
+        return Relation(tuple(names), tuple(keys))
+
+    def _select(self, select: exp.Select, visible: Mapping[str, Relation]) -> Relation:
+        from_ = select.args.get("from_")
+        joins = select.args.get("joins") or []
+        nodes = ([from_.this] if from_ is not None else []) + [join.this for join in joins]
+        sources = {text_of_name(node.alias_or_name): self._source(node, visible) for node in nodes}
+        source_keys = _joined_keys(sources, joins)
+        row_keys = _grouped_keys(select, source_keys)
+        for query in _nested_queries(select, nodes):
+            self.describe(query, visible)
+        if id(select) not in self._done:
+            self._done.add(id(select))
+            self.seen(Selected(select, sources, source_keys, row_keys))
+        outputs = list(_outputs(select, sources))
+        columns = None if any(name is None for name, _ in outputs) else tuple(name for name, _ in outputs if name)
+        keys = [key for row_key in row_keys if (key := _projected(row_key, outputs)) is not None]
+        if select.args.get("distinct") and not select.args["distinct"].args.get("on") and columns:
+            keys.append(frozenset(columns))
+        return Relation(columns, tuple(dict.fromkeys(keys)))
+
+    def _source(self, node: exp.Expression, visible: Mapping[str, Relation]) -> Relation:
+        if isinstance(node, exp.Table):
+            name = text_of_name(node.name)
+            if not node.args.get("db") and name in visible:
+                return visible[name]
+            return self.base.get(name, Relation())
+        if isinstance(node, exp.Subquery):
+            return self._named(self.describe(node.this, visible), node)
+        return Relation()
+
+
+def text_of_name(name: str) -> str:
+    return name.lower()
+
+
+def text_of(node: exp.Expression) -> str:
+    """One spelling of an expression: quotes and capitals of names do not tell two of them apart."""
+    return node.sql(dialect="duckdb", comments=False, normalize=True).replace('"', "").lower()
+
+
+def _nested_queries(select: exp.Select, sources: Collection[exp.Expression]) -> Iterator[exp.Expression]:
+    for node in select.find_all(exp.Subquery, exp.Exists, exp.In):
+        query = node.args.get("query") if isinstance(node, exp.In) else node.this
+        is_own = not any(node is source for source in sources) and node.find_ancestor(exp.CTE, exp.Select) is select
+        if is_own and isinstance(query, exp.Query):
+            yield query
+
+
+def _atom(alias: str, column: str, equal: Collection[frozenset[str]] = ()) -> Atom:
+    texts = {f"{alias}.{column}"}
+    for pair in list(equal) * 2:
+        if pair & texts:
+            texts |= pair
+    return frozenset(texts | {text.rpartition(".")[2] for text in texts})
+
+
+def _equalities(joins: Collection[exp.Expression]) -> list[frozenset[str]]:
+    """Pairs of columns that every row of the join has equal."""
+    pairs = []
+    for join in joins:
+        on = join.args.get("on")
+        for condition in on.flatten() if isinstance(on, exp.And) else [on]:
+            if isinstance(condition, exp.EQ) and all(isinstance(side, exp.Column) for side in condition.unnest_operands()):
+                pairs.append(frozenset(text_of(side) for side in condition.unnest_operands()))
+    return pairs
+
+
+def _is_looked_up(alias: str, relation: Relation, join: exp.Expression) -> bool:
+    """Whether a row finds at most one row of the joined relation: a key of it is given, or it only filters."""
+    if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
+        return True
+    given = {text_of_name(column.name) for column in join.args.get("using") or []}
+    for pair in _equalities([join]):
+        given |= {text.removeprefix(f"{alias}.") for text in pair if text.startswith(f"{alias}.")}
+    return any(key <= given for key in relation.keys)
+
+
+def _joined_keys(sources: Mapping[str, Relation], joins: list[exp.Expression]) -> tuple[RowKey, ...]:
+    equal = _equalities([join for join in joins if not join.args.get("side")])
+    choices: list[list[RowKey]] = []
+    for place, (alias, relation) in enumerate(sources.items()):
+        if place and _is_looked_up(alias, relation, joins[place - 1]):
+            continue
+        choices.append([tuple(_atom(alias, column, equal) for column in sorted(key)) for key in relation.keys])
+    if not choices:
+        return ()
+    return tuple(tuple(atom for key in combination for atom in key) for combination in product(*choices))
+
+
+def _grouped_keys(select: exp.Select, source_keys: tuple[RowKey, ...]) -> tuple[RowKey, ...]:
+    group = select.args.get("group")
+    if group is None or not group.expressions:
+        return source_keys
+    return (tuple(_group_atom(select, node) for node in group.expressions),)
+
+
+def _group_atom(select: exp.Select, node: exp.Expression) -> Atom:
+    if isinstance(node, exp.Literal) and not node.is_string and 0 < int(node.name) <= len(select.expressions):
+        node = select.expressions[int(node.name) - 1]
+    texts = {text_of(node.unalias())}
+    if isinstance(node, exp.Column):
+        texts |= {text_of_name(node.name)}
+    return frozenset(texts | {text_of_name(node.alias)} if node.alias else texts)
+
+
+def _outputs(select: exp.Select, sources: Mapping[str, Relation]) -> Iterator[tuple[str | None, frozenset[str]]]:
+    """(name, the texts of what it shows) for every output column; the name is None where it cannot be known."""
+    for node in select.expressions:
+        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            table = text_of_name(node.table) if isinstance(node, exp.Column) else None
+            star = node.this if isinstance(node, exp.Column) else node
+            left_out = {text_of_name(column.name) for column in star.args.get("except_") or []}
+            for alias, relation in sources.items():
+                if table not in (None, alias):
+                    continue
+                if relation.columns is None:
+                    yield None, frozenset()
+                for name in relation.columns or {column for key in relation.keys for column in key}:
+                    if name not in left_out:
+                        yield name, frozenset({f"{alias}.{name}", name})
+        else:
+            shown = node.unalias()
+            texts = {text_of(shown)} | ({text_of_name(shown.name)} if isinstance(shown, exp.Column) else set())
+            yield text_of_name(node.alias_or_name) or text_of(shown), frozenset(texts)
+
+
+def _projected(row_key: RowKey, outputs: list[tuple[str | None, frozenset[str]]]) -> frozenset[str] | None:
+    names = []
+    for atom in row_key:
+        name = next((name for name, texts in outputs if name and texts & atom), None)
+        if name is None:
+            return None
+        names.append(name)
+    return frozenset(names)

@@ -1,0 +1,1 @@
+"""Campaign platforms, one module each behind the protocol of `base.py`."""

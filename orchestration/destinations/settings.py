@@ -1,0 +1,46 @@
+"""How a push behaves, from the environment (prefix TRIPLINE_PUSH_)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestration.destinations.base import CrashPolicy
+
+
+class PushSettings(BaseSettings):
+    """All push settings; each is an environment variable `TRIPLINE_PUSH_<NAME>`. Times in seconds.
+
+    The defaults let a push end within about `max_wait_seconds` per destination when all of them are down.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TRIPLINE_PUSH_", extra="ignore")
+
+    max_rows: int = Field(default=10_000, ge=1, description="rows one push takes per destination")
+    group_rows: int = Field(
+        default=100, ge=1, description="rows claimed and recorded together: what a kill leaves in doubt at most"
+    )
+    record_wait_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="wait for the warehouse to write down what was sent (a full refresh takes minutes)",
+    )
+    crash_policies: dict[str, CrashPolicy] = Field(
+        default_factory=dict, description='JSON, destination to policy: {"webhook": "hold"}'
+    )
+
+    retry_seconds: float = Field(
+        default=30.0, ge=0, description="a failed or unknown row waits this long, doubled with every attempt"
+    )
+    retry_max_seconds: float = Field(default=3_600.0, ge=0, description="but no longer than this")
+
+    connect_timeout_seconds: float = Field(default=5.0, gt=0)
+    answer_timeout_seconds: float = Field(
+        default=20.0, gt=0, description="Standard Webhooks advises senders 15 to 30 s"
+    )
+    attempts: int = Field(default=4, ge=1, description="requests per message in one push")
+    backoff_seconds: float = Field(default=0.5, ge=0, description="first wait between them, doubled each time")
+    backoff_max_seconds: float = Field(default=15.0, ge=0)
+    max_wait_seconds: float = Field(
+        default=60.0, ge=0, description="seconds a destination's failures may cost one push, waits included"
+    )

@@ -1,0 +1,266 @@
+"""Loading one micro-batch from the landing folder, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pydantic import BaseModel, ConfigDict
+
+from orchestration.settings import Settings
+from orchestration.sources.batch_files import BatchFile, BatchFiles, known_as, move_files, stage_files
+from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
+from orchestration.sources.landing import name_in, settled_files
+from orchestration.sources.staging import declaration_for
+from orchestration.warehouse import connect, read_sql
+
+# A replay that has read no event yet knows nothing of its data's time; any later clock would hold it back.
+NO_TIME = datetime(1970, 1, 1)
+
+
+class SourceReport(BaseModel):
+    """One row of raw.load_batches: events_read = events_loaded + events_duplicate + events_quarantined."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source_name: str
+    files: int
+    events_read: int
+    events_loaded: int
+    events_duplicate: int
+    events_quarantined: int
+    events_superseded: int
+    complete_through: datetime | None
+
+
+class FileNote(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    file_name: str
+    reason: str
+
+
+class BatchReport(BaseModel):
+    """What a batch did. `batch_id` and `clock_at` are None where no file was loaded, and then nothing was written
+    but notes about files. Times are UTC without zone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_id: int | None = None
+    clock_at: datetime | None = None
+    is_replay: bool = False
+    sources: list[SourceReport] = []
+    quarantined: dict[str, int] = {}  # by reason
+    files_taken: list[str] = []
+    files_set_aside: list[FileNote] = []  # could not be read, moved to .set_aside/
+    files_known: list[FileNote] = []  # content that is loaded already, not loaded again
+    files_left: list[FileNote] = []  # still where they were, for a later batch
+    files_not_moved: list[FileNote] = []  # done with, but still in the landing folder
+
+    @property
+    def events_read(self) -> int:
+        return sum(source.events_read for source in self.sources)
+
+    @property
+    def events_loaded(self) -> int:
+        return sum(source.events_loaded for source in self.sources)
+
+    @property
+    def events_duplicate(self) -> int:
+        return sum(source.events_duplicate for source in self.sources)
+
+    @property
+    def events_quarantined(self) -> int:
+        return sum(source.events_quarantined for source in self.sources)
+
+    @property
+    def events_superseded(self) -> int:
+        return sum(source.events_superseded for source in self.sources)
+
+
+def waiting_files(settings: Settings, *, wait: bool = False) -> list[Path]:
+    """The files that a batch would take now, by name. With `wait`, files written a moment ago get the time to
+    settle (`settle_seconds`, once). Files of a paused source are not among them.
+
+    Raises ConfigError where a source declaration is wrong.
+    """
+    settled, _ = settled_files(settings.landing_path, settings.settle_seconds, wait=wait)
+    return _of_running_sources(settled, read_declarations(settings.sources_path), settings)
+
+
+def _of_running_sources(paths: list[Path], declarations: list[Declaration], settings: Settings) -> list[Path]:
+    if not any(declaration.is_paused for declaration in declarations):
+        return paths
+    claims = {path: declaration_for(path, name_in(settings.landing_path, path), declarations) for path in paths}
+    return [path for path, claim in claims.items() if not (claim and claim.is_paused)]
+
+
+def load_batch(
+    warehouse: duckdb.DuckDBPyConnection | Path,
+    settings: Settings,
+    *,
+    replay: bool = False,
+    files: list[Path] | None = None,
+    clock: datetime | None = None,
+) -> BatchReport:
+    """Loads what waits in the landing folder, or just `files`, as one batch.
+
+    Everything is written in one transaction, which also remembers the content of the files; they are moved to
+    .taken/<batch>/ afterwards, and a file that a crash left behind is recognised by its content. `clock` is the
+    wall time to use instead of now; in a `replay` the clock is the data's. It never goes back. Raises ConfigError
+    for a wrong source declaration, WarehouseLocked when `warehouse` is a path that another process holds.
+    """
+    declarations = read_declarations(settings.sources_path)
+    started_at = _naive(clock) if clock else _now()
+    left: list[Path] = []
+    if files is None:
+        files, left = settled_files(settings.landing_path, settings.settle_seconds, wait=True)
+    with _connected(warehouse, settings) as connection:
+        try:
+            staged = stage_files(connection, files, declarations, settings)
+            staged.left += [(name_in(settings.landing_path, path), "is still being written") for path in left]
+            report = _write(connection, staged, declarations, settings, replay, started_at)
+        finally:
+            connection.execute(read_sql("load_end"))
+    problems = move_files(staged, report.batch_id, settings.landing_path)
+    return report.model_copy(update={"files_not_moved": _notes(problems)})
+
+
+@contextmanager
+def _connected(
+    warehouse: duckdb.DuckDBPyConnection | Path, settings: Settings
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    if isinstance(warehouse, Path):
+        with connect(warehouse, wait_seconds=settings.lock_timeout_seconds) as connection:
+            yield connection
+    else:
+        yield warehouse
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    staged: BatchFiles,
+    declarations: list[Declaration],
+    settings: Settings,
+    replay: bool,
+    started_at: datetime,
+) -> BatchReport:
+    notes: dict[str, Any] = {
+        "files_set_aside": _notes([(file.file_name, file.reason or "") for file in staged.set_aside]),
+        "files_known": _notes([(file.file_name, file.reason or "") for file in staged.known]),
+        "files_left": _notes(staged.left),
+    }
+    connection.execute("begin")
+    try:
+        batch: dict[str, Any] = {}
+        if staged.taken:
+            _assert_unknown(connection, staged.taken)
+            batch = _write_batch(connection, staged, settings, replay, started_at)
+            _write_sources(connection, declarations)
+        _note_files(connection, staged, batch.get("batch_id"), started_at)
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return BatchReport(is_replay=replay, **batch, **notes)
+
+
+def _assert_unknown(connection: duckdb.DuckDBPyConnection, taken: list[BatchFile]) -> None:
+    for file in taken:
+        if known_as(connection, file.content_hash):
+            # Another thread of this process was faster; what it loaded must not be loaded twice.
+            raise duckdb.TransactionException(f"{file.file_name} was loaded by another batch meanwhile; try again")
+
+
+def _write_batch(
+    connection: duckdb.DuckDBPyConnection, staged: BatchFiles, settings: Settings, replay: bool, started_at: datetime
+) -> dict[str, Any]:
+    last_batch_id, last_clock_at, last_event_seq = _one(connection, "load_limits")
+    connection.execute(read_sql("load_typed"), {"max_event_bytes": settings.max_event_bytes})
+    (data_clock_at,) = _one(connection, "load_clock")
+    clock_at = (data_clock_at or last_clock_at or NO_TIME) if replay else started_at
+    clock_at = max(clock_at, last_clock_at or clock_at)
+    connection.execute(read_sql("load_order"), {"last_event_seq": last_event_seq})
+    _find_copies(connection)
+    batch_id = last_batch_id + 1
+    _run(connection, "load_write_events", {"batch_id": batch_id, "clock_at": clock_at})
+    accounts = {
+        "batch_id": batch_id,
+        "clock_at": clock_at,
+        "last_event_seq": last_event_seq,
+        "is_replay": replay,
+        "started_at": started_at,
+        "finished_at": max(_now(), started_at),
+    }
+    _run(connection, "load_write_batch", accounts)
+    rows = connection.execute(read_sql("load_report"), {"batch_id": batch_id}).fetchall()
+    return {
+        "batch_id": batch_id,
+        "clock_at": clock_at,
+        "sources": [SourceReport(**dict(zip(SourceReport.model_fields, row, strict=True))) for row in rows],
+        "quarantined": dict(connection.execute(read_sql("load_reasons")).fetchall()),
+        "files_taken": [file.file_name for file in staged.taken],
+    }
+
+
+def _find_copies(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(read_sql("load_best"))
+    near_from, near_to, far_from, far_to, without_time = _one(connection, "load_span")
+    near = {"near_from": near_from, "near_to": near_to}
+    if near_from is not None:
+        connection.execute(read_sql("load_earlier_near"), near)
+    if far_from is not None:
+        _run(connection, "load_earlier_far", {**near, "far_from": far_from, "far_to": far_to})
+    if without_time:
+        connection.execute(read_sql("load_earlier_timeless"))
+    connection.execute(read_sql("load_copies"))
+
+
+def _write_sources(connection: duckdb.DuckDBPyConnection, declarations: list[Declaration]) -> None:
+    names = [SEGMENT, *(declaration.name for declaration in declarations)]
+    paused = [False, *(declaration.is_paused for declaration in declarations)]
+    _run(connection, "load_write_sources", {"names": names, "paused": paused})
+
+
+def _note_files(
+    connection: duckdb.DuckDBPyConnection, staged: BatchFiles, batch_id: int | None, taken_at: datetime
+) -> None:
+    for file in [*staged.taken, *staged.set_aside]:
+        values = {
+            "content_hash": file.content_hash,
+            "batch_id": None if file.reason else batch_id,
+            "source_name": file.source_name,
+            "file_name": file.file_name,
+            "bytes": file.version.bytes,
+            "taken_at": taken_at,
+            "set_aside_reason": file.reason,
+        }
+        connection.execute(read_sql("load_note_file"), values)
+
+
+def _run(connection: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> None:
+    """Several statements of one file, each given the parameters that it names."""
+    for statement in connection.extract_statements(read_sql(name)):
+        connection.execute(statement, {key: values[key] for key in statement.named_parameters})
+
+
+def _one(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[Any, ...]:
+    row = connection.execute(read_sql(name)).fetchone()
+    assert row is not None
+    return row
+
+
+def _notes(pairs: list[tuple[str, str]]) -> list[FileNote]:
+    return [FileNote(file_name=name, reason=reason) for name, reason in pairs]
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,203 @@
+"""Source declarations: YAML files that say how a layout other than Segment's becomes events.
+
+A declaration is code: its expressions run in the warehouse. So they are only read from the project's own
+orchestration/sources/ and from the folder in TRIPLINE_SOURCES, never from the landing folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from orchestration.errors import ConfigError
+
+SHIPPED_DIR = Path(__file__).parent
+SEGMENT = "segment"
+FIELDS = (
+    "messageId", "userId", "anonymousId", "type", "event",
+    "timestamp", "originalTimestamp", "sentAt", "receivedAt",
+)  # fmt: skip
+GROUPS = ("properties", "traits", "context")
+Format = Literal["jsonl", "csv", "parquet"]
+
+
+class Declaration(BaseModel):
+    """One declared source.
+
+    `files` are patterns of names relative to the landing folder (`*` also crosses folders); `with_columns`
+    narrows them to files that have these columns (JSON Lines: these keys in the first line). `columns` maps
+    wire fields to DuckDB expressions over the file's columns; for JSON Lines these are `line`, and with
+    `explode` also `item` and `item_index` (1-based). `text` is the event text kept, by default the row as JSON.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    files: list[str] = Field(min_length=1)
+    format: Format
+    is_paused: bool = False
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    with_columns: list[str] = []
+    explode: str | None = None
+    text: str | None = None
+    columns: dict[str, str]
+    path: Path = Path()
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_pattern_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value == SEGMENT:
+            raise ValueError("'segment' is the built-in source, which takes every file that no declaration claims")
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter_is_a_byte(cls, value: str) -> str:
+        if not value.isascii() or value in '"\r\n':
+            raise ValueError("must be one ASCII character, not a quote or a line end")
+        return value
+
+    @field_validator("explode", "text")
+    @classmethod
+    def _is_an_expression(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_expression(value)
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_wire_fields(cls, value: dict[str, str]) -> dict[str, str]:
+        for field, expression in value.items():
+            group, _, key = field.partition(".")
+            if field not in FIELDS and not (group in GROUPS and key):
+                raise ValueError(
+                    f"{field!r} is no wire field; there are {', '.join(FIELDS)} and "
+                    f"{', '.join(f'{name}.<key>' for name in GROUPS)}"
+                )
+            try:
+                check_expression(expression)
+            except ValueError as error:
+                raise ValueError(f"{field}: {error}") from error
+        nested = [field for field in value if any(other.startswith(field + ".") for other in value)]
+        nested = [field for field in nested if field.startswith("context.")]
+        if nested:
+            raise ValueError(f"{nested[0]!r} is mapped, and so is a key inside it: map one or the other")
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_every_event_needs(self) -> Declaration:
+        for needed, why in ((("messageId",), "tells events apart"), (("userId", "anonymousId"), "says whose it is")):
+            if not set(needed) & set(self.columns):
+                raise ValueError(f"columns: {' or '.join(needed)} is missing, which {why}")
+        return self
+
+    def claims(self, file_name: str) -> bool:
+        return any(fnmatchcase(file_name, pattern) for pattern in self.files)
+
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """Wire fields nested as in an event; leaves are the positions of their expressions in `columns`."""
+        tree: dict[str, Any] = {}
+        for position, field in enumerate(self.columns):
+            group, _, key = field.partition(".")
+            # A context is nested to any depth, a property's name may hold dots of its own.
+            steps = field.split(".") if group == "context" else [part for part in (group, key) if part]
+            branch = tree
+            for step in steps[:-1]:
+                branch = branch.setdefault(step, {})
+            branch[steps[-1]] = position
+        return tree
+
+
+def check_expression(expression: str) -> None:
+    """Raises ValueError unless `expression` is one DuckDB expression, by DuckDB's own parser."""
+    parsed = json.loads(_parse(f"select ({expression}\n)"))
+    if parsed["error"]:
+        raise ValueError(f"not an SQL expression: {parsed['error_message']}")
+    node = parsed["statements"][0]["node"] if len(parsed["statements"]) == 1 else {}
+    if len(node.get("select_list", [])) != 1 or node.get("from_table", {}).get("type") != "EMPTY":
+        raise ValueError("must be one SQL expression, without `from` and without commas outside brackets")
+
+
+def _parse(statement: str) -> str:
+    with duckdb.connect() as connection:
+        row = connection.execute("select json_serialize_sql(?::varchar)", [statement]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def read_declarations(own_dir: Path | None) -> list[Declaration]:
+    """All declarations, a project's own first (they also replace a shipped one of the same name), then by name.
+
+    Raises ConfigError naming file and line.
+    """
+    found: dict[str, Declaration] = {}
+    for folder in (own_dir, SHIPPED_DIR):
+        here: dict[str, Declaration] = {}
+        for path in _yaml_files(folder):
+            declaration = read_declaration(path)
+            if declaration.name in here:
+                raise ConfigError(
+                    f"{path} declares the source {declaration.name!r}, and so does {here[declaration.name].path}",
+                    "give one of them another name",
+                )
+            here[declaration.name] = declaration
+        found = {**here, **found} if not found else {**found, **{k: v for k, v in here.items() if k not in found}}
+    return list(found.values())
+
+
+def _yaml_files(folder: Path | None) -> Iterator[Path]:
+    if folder and folder.is_dir():
+        yield from sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
+
+
+def read_declaration(path: Path) -> Declaration:
+    """Raises ConfigError naming the file, the line and the key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not YAML: {error}", "mend the file") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}, line 1: a source declaration is a map", "start with `name:`")
+    try:
+        return Declaration.model_validate({**content, "path": path})
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = [str(part) for part in first["loc"]]
+        message = first["msg"].removeprefix("Value error, ")
+        if location == ["columns"]:
+            location += re.findall(r"^'?([\w.]+)'?", message)[:1]
+        line = _line_of(root, location)
+        key = ".".join(location) or "the file"
+        raise ConfigError(f"{path}, line {line}, {key}: {message}", "see docs in orchestration/sources/*.yml") from error
+
+
+def _line_of(node: yaml.Node | None, location: list[str]) -> int:
+    """The 1-based line of the deepest key of `location` that is in the file."""
+    line = node.start_mark.line + 1 if node else 1
+    for step in location:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        pairs = [(key, value) for key, value in node.value if key.value == step]
+        if not pairs:
+            break
+        line = pairs[0][0].start_mark.line + 1
+        node = pairs[0][1]
+    return line

@@ -1,0 +1,122 @@
+"""The landing folder: which files may be taken, and where they go afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.sources.declarations import SEGMENT
+
+TAKEN = ".taken"
+SET_ASIDE = ".set_aside"
+UNFINISHED = (".tmp", ".part")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells one version of a file from another without reading it."""
+
+    inode: int
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Version:
+        stat = path.stat()
+        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def name_in(landing: Path, path: Path) -> str:
+    """Relative to the landing folder, with slashes; the bare name of a file from elsewhere."""
+    return path.relative_to(landing).as_posix() if path.is_relative_to(landing) else path.name
+
+
+def list_files(landing: Path) -> list[Path]:
+    """Every finished-looking file, subfolders too, by name; dot files, dot folders, *.tmp and *.part never."""
+    found = []
+    for folder, folders, names in os.walk(landing):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and not name.lower().endswith(UNFINISHED):
+                found.append(Path(folder) / name)
+    return sorted((path for path in found if path.is_file()), key=lambda path: name_in(landing, path))
+
+
+def is_settled(path: Path, settle_seconds: float) -> bool:
+    """Whether nobody can still be writing the file.
+
+    Every write sets mtime and ctime to the same instant; a rename moves ctime alone. So a ctime after the
+    mtime means that the last thing that happened to a file with content was not a write: it was put into
+    place whole. All others wait until the ctime, which nobody can set, is `settle_seconds` old.
+    """
+    try:
+        version = Version.of(path)
+    except FileNotFoundError:
+        return False
+    if version.ctime_ns > version.mtime_ns and version.bytes > 0:
+        return True
+    return time.time() - version.ctime_ns / 1e9 >= settle_seconds
+
+
+def settled_files(landing: Path, settle_seconds: float, *, wait: bool) -> tuple[list[Path], list[Path]]:
+    """(files that may be taken, files still being written). With `wait`, gives fresh files the time to settle,
+    once: a file that is written to for ever must not hold up the others."""
+    files = list_files(landing)
+    if wait and not all(is_settled(path, settle_seconds) for path in files):
+        time.sleep(settle_seconds)
+        files = list_files(landing)
+    settled = [path for path in files if is_settled(path, settle_seconds)]
+    return settled, [path for path in files if path not in set(settled)]
+
+
+def content_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def move_away(path: Path, landing: Path, folder: str, version: Version) -> str | None:
+    """Moves a file that is done with to `folder` under the landing folder.
+
+    Returns what went wrong, if anything: what is committed stays so, and the next batch moves the file, whose
+    content it knows. A file that is no longer the version which was read is somebody's new one: it stays.
+    """
+    target = landing / folder / path.relative_to(landing)
+    try:
+        if Version.of(path) != version:
+            return None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, free_name(target))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"could not be moved to {folder}: {error.strerror}"
+    return None
+
+
+def free_name(path: Path) -> Path:
+    number, candidate = 1, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}.{number}")
+    return candidate
+
+
+def set_aside(path: Path, landing: Path, version: Version, reason: str) -> str | None:
+    """Moves a file that cannot be read to .set_aside/, with its reason beside it; returns what went wrong."""
+    target = landing / SET_ASIDE / path.relative_to(landing)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.with_name(target.name + ".reason.txt").write_text(
+            f"{reason}\nMend the file and put it back into the landing folder.\n", encoding="utf-8"
+        )
+    except OSError as error:
+        return f"could not be set aside: {error.strerror}"
+    return move_away(path, landing, SET_ASIDE, version)
+
+
+__all__ = ["SEGMENT", "SET_ASIDE", "TAKEN", "Version", "content_hash", "list_files", "settled_files"]

@@ -1,0 +1,9 @@
+drop table if exists load_records;
+drop table if exists load_files;
+drop table if exists load_typed;
+drop table if exists load_order;
+drop table if exists load_best;
+drop table if exists load_earlier;
+drop table if exists load_far;
+drop table if exists load_ties;
+drop table if exists load_standing;

@@ -1,0 +1,1 @@
+delete from load_records where file_index = $file_index;

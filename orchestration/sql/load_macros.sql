@@ -1,0 +1,184 @@
+-- How one field of an event is read (semantics, section 1). All of them take text: a field's JSON, or a value.
+
+-- Blanks are what Unicode calls white space.
+create or replace temp macro load_trim(value) as
+    trim(
+        value,
+        ' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(28) || chr(29) || chr(30) || chr(31)
+        || chr(133) || chr(160) || chr(5760) || chr(8192) || chr(8193) || chr(8194) || chr(8195) || chr(8196)
+        || chr(8197) || chr(8198) || chr(8199) || chr(8200) || chr(8201) || chr(8202) || chr(8232) || chr(8233)
+        || chr(8239) || chr(8287) || chr(12288)
+    );
+
+-- DuckDB lets commas before a closing bracket and NaN or Infinity pass as JSON. Texts that may have one are
+-- judged with their strings taken out.
+create or replace temp macro load_is_json(value) as
+    json_valid(value)
+    and case
+        when regexp_matches(value, '(?i),[ \t\r\n]*[}\]]|(?:^|[:,\[])[ \t\r\n]*-?(?:na|in)')
+            then not regexp_matches(
+                regexp_replace(value, '"(?:[^"\\]|\\.)*"', '""', 'g'),
+                '(?i),[ \t\r\n]*[}\]]|(?:^|[:,\[])[ \t\r\n]*-?(?:na|in)'
+            )
+        else true
+    end;
+
+-- All numbers outside strings become strings, so that they keep their spelling: DuckDB prints 1.10 as 1.1 and
+-- 1e3 as 1000.0. The control characters that mark them cannot stand in valid JSON.
+create or replace temp macro load_quote_numbers(value) as
+    replace(
+        replace(
+            replace(
+                regexp_replace(
+                    value,
+                    '("(?:[^"\\]|\\.)*")|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)',
+                    '\1' || chr(1) || '\2' || chr(2),
+                    'g'
+                ),
+                chr(1) || chr(2), ''
+            ),
+            chr(1), '"'
+        ),
+        chr(2), '"'
+    );
+
+create or replace temp macro load_text(field) as
+    nullif(load_trim(
+        case
+            when field is null or field = 'null' or starts_with(field, '{') or starts_with(field, '[') then null
+            when starts_with(field, '"')
+                then case
+                    when contains(field, '\') then json_extract_string(field, '$')
+                    else substring(field, 2, length(field) - 2)
+                end
+            else field
+        end
+    ), '');
+
+create or replace temp macro load_id(value) as
+    case when value not in ('null', 'undefined') then value end;
+
+-- A decimal point moved by the exponent, in text: DuckDB's own cast gives up on long mantissas.
+create or replace temp macro load_shifted(digits, point) as
+    case
+        when point < -18 or digits = '' then '0'
+        when point <= 0 then '0.' || repeat('0', -point) || digits
+        when point > 100 then null
+        when point >= length(digits) then digits || repeat('0', point - length(digits))
+        else substring(digits, 1, point) || '.' || substring(digits, point + 1)
+    end;
+
+-- Parts: sign, digits before the point, digits after it, exponent.
+create or replace temp macro load_number_of_parts(parts) as
+    parts[1] || load_shifted(
+        ltrim(parts[2] || parts[3], '0'),
+        length(parts[2])
+        -- a zero taken off the front was a place before the point
+        - (length(parts[2] || parts[3]) - length(ltrim(parts[2] || parts[3], '0')))
+        + coalesce(try_cast(parts[4] as integer), case when starts_with(parts[4], '-') then -999999 else 999999 end)
+    );
+
+-- Half away from zero; out of range is missing. The exponent's sign is the only e that can follow a digit.
+create or replace temp macro load_number(value) as
+    case
+        when regexp_full_match(value, '[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)') then try_cast(value as decimal(18, 4))
+        when regexp_full_match(value, '[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+')
+            then try_cast(load_number_of_parts([
+                case when starts_with(value, '-') then '-' else '' end,
+                regexp_extract(value, '^[+-]?([0-9]*)', 1),
+                regexp_extract(value, '\.([0-9]*)', 1),
+                regexp_extract(value, '[eE]\+?(-?[0-9]+)$', 1)
+            ]) as decimal(18, 4))
+    end;
+
+-- UTC. More than six digits of a second are cut; years before 1 and after 9999 count as absent.
+create or replace temp macro load_time_text(value) as
+    case
+        when regexp_full_match(
+            value,
+            '[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?)?'
+            '(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?'
+        ) then
+            try_cast(
+                regexp_extract(value, '^[0-9-]{10}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?', 0)
+                as timestamp
+            )
+            - case
+                when regexp_matches(value, '[+-][0-9]{2}:?[0-9]{2}$')
+                    then to_minutes(
+                        cast(regexp_extract(value, '([+-])[0-9]{2}:?[0-9]{2}$', 1) || '1' as integer)
+                        * (
+                            cast(regexp_extract(value, '[+-]([0-9]{2}):?[0-9]{2}$', 1) as integer) * 60
+                            + cast(right(value, 2) as integer)
+                        )
+                    )
+                else interval 0 minutes
+            end
+    end;
+
+create or replace temp macro load_in_years(value) as
+    case when value >= timestamp '0001-01-01' and value < timestamp '9999-12-31 23:59:59.999999' + interval 1 microsecond
+        then value end;
+
+create or replace temp macro load_time(field) as
+    case
+        when starts_with(field, '"') then load_in_years(load_time_text(
+            case when contains(field, '\') then json_extract_string(field, '$') else field[2:-2] end
+        ))
+    end;
+
+create or replace temp macro load_snake_case(value) as
+    nullif(lower(trim(
+        regexp_replace(
+            regexp_replace(value, '([\p{Ll}\p{Nd}])(\p{Lu})', '\1_\2', 'g'),
+            '[^\p{L}\p{Nd}]+', '_', 'g'
+        ), '_'
+    )), '');
+
+-- A value of a declared source or of a file's own column, as JSON: times with their zone named, no NaN.
+create or replace temp macro load_value(value) as
+    case
+        when typeof(value) = 'TIMESTAMP WITH TIME ZONE'
+            then to_json(regexp_replace(cast(value as varchar), '\+00$', 'Z'))
+        when typeof(value) in ('FLOAT', 'DOUBLE') and lower(cast(value as varchar)) in ('nan', 'inf', '-inf')
+            then null
+        else to_json(value)
+    end;
+
+-- A CSV cell that holds a JSON document, as documents do that were exported from a warehouse.
+create or replace temp macro load_document(value) as
+    case when json_valid(cast(value as varchar)) then cast(value as json) else to_json(value) end;
+
+-- A CSV field as cut out of its record: the separator that ends it is still on.
+create or replace temp macro load_field(piece) as
+    nullif(case
+        when starts_with(piece, '"') then replace(substring(piece, 2, length(piece) - 3), '""', '"')
+        else substring(piece, 1, length(piece) - 1)
+    end, '');
+
+create or replace temp macro load_last_field(piece) as
+    load_field(rtrim(piece, e'\r\n') || ',');
+
+-- The fields of an event that have columns of their own, in the order load_typed names them.
+create or replace temp macro load_fields(event) as
+    cast(json_extract(event, [
+        '$.messageId', '$.userId', '$.anonymousId', '$.type', '$.event',
+        '$.timestamp', '$.originalTimestamp', '$.sentAt', '$.receivedAt',
+        '$.properties', '$.traits', '$.context.consent',
+        '$.properties.url', '$.context.page.url', '$.properties.product_id', '$.properties.category',
+        '$.properties.price', '$.properties.quantity', '$.properties.order_id', '$.properties.revenue',
+        '$.properties.currency'
+    ]) as varchar[]);
+
+-- A number where text is wanted, and not one that DuckDB prints as it was spelled.
+create or replace temp macro load_is_respelled(field) as
+    field >= '-' and field < ':' and not regexp_full_match(field, '-?[1-9][0-9]{0,17}');
+
+-- Lengths make it unambiguous: 'a' and null, '' and null, 'ab' + 'c' and 'a' + 'bc' all differ.
+create or replace temp macro load_event_key(event_id, known_user_id, anonymous_id, client_time) as
+    md5(
+        coalesce(strlen(event_id) || ':' || event_id, '-')
+        || '|' || coalesce(strlen(known_user_id) || ':' || known_user_id, '-')
+        || '|' || coalesce(strlen(anonymous_id) || ':' || anonymous_id, '-')
+        || '|' || coalesce(cast(epoch_us(client_time) as varchar), '-')
+    );

@@ -1,0 +1,156 @@
+"""A warehouse with firings, a campaign platform in a process of its own, and pushes in this process or another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration.settings import Settings, get_settings
+from orchestration.warehouse import connect
+
+HERE = Path(__file__).parent
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PUSH = "from orchestration.push import push; from orchestration.settings import get_settings; push(get_settings())"
+QUICK = {
+    "TRIPLINE_PUSH_RETRY_SECONDS": "0",
+    "TRIPLINE_PUSH_BACKOFF_SECONDS": "0.01",
+    "TRIPLINE_PUSH_ANSWER_TIMEOUT_SECONDS": "0.4",
+    "TRIPLINE_PUSH_MAX_WAIT_SECONDS": "5",
+}
+
+
+def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.01)
+
+
+class Platform:
+    """The platform as its HTTP side shows it."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.start()
+
+    def start(self, port: int = 0) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "orchestration.platform", "--port", str(port), "--store", str(self.store)],
+            env={**os.environ, "TRIPLINE_WEBHOOK_SECRET": SECRET},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().split()[3]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def received(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/received", timeout=5) as answer:
+            return json.load(answer)  # type: ignore[no-any-return]
+
+    def page(self) -> str:
+        with urllib.request.urlopen(self.url, timeout=5) as answer:
+            return answer.read().decode()  # type: ignore[no-any-return]
+
+    def misbehave(self, *script: dict[str, Any], rejected_users: dict[str, str] | None = None) -> None:
+        self._admin("behaviour", {"script": script, "rejected_users": rejected_users or {}})
+
+    def release(self) -> None:
+        self._admin("release", {})
+
+    def count(self, kind: str) -> int:
+        return int(self.received()["requests"].get(kind, 0))
+
+    def _admin(self, what: str, body: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"{self.url}/admin/{what}", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=5).close()
+
+
+class Shop:
+    """A warehouse with firings, and its delivery log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with connect(path) as connection:
+            connection.execute((HERE / "warehouse_of_firings.sql").read_text())
+            connection.execute("insert into triggers.campaigns values ('come_back', 'webhook')")
+
+    def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
+        with connect(self.path) as connection:
+            connection.execute((HERE / "firings.sql").read_text(), {"rows": rows, "first": first})
+            connection.execute((HERE / "decisions.sql").read_text(), {"campaign": campaign})
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        with connect(self.path, wait_seconds=10) as connection:
+            return connection.execute(sql).fetchall()
+
+    def log(self, *columns: str) -> list[tuple[Any, ...]]:
+        """The delivery log in the order of writing."""
+        return self.run(f"select {', '.join(columns)} from triggers.campaign_deliveries order by delivery_seq")
+
+    def statuses(self, user: str = "u0") -> list[str]:
+        """What happened to one user's firing, in order."""
+        return [status for name, status in self.log("user_id", "status") if name == user]
+
+    def final(self) -> dict[str, int]:
+        """Firings by the last thing that the log says of them."""
+        last = dict(self.log("idempotency_key", "status"))
+        return {status: list(last.values()).count(status) for status in sorted(set(last.values()))}
+
+    def hold(self) -> duckdb.DuckDBPyConnection:
+        """Locks everybody else out, as a running batch does."""
+        return duckdb.connect(str(self.path))
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    platform = Platform(tmp_path / "received.jsonl")
+    yield platform
+    platform.kill()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    for name in [n for n in os.environ if n.startswith("TRIPLINE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TRIPLINE_HOME", str(tmp_path / "home"))
+    for name, value in QUICK.items():
+        monkeypatch.setenv(name, value)
+    return Shop(get_settings().warehouse_path)
+
+
+@pytest.fixture
+def settings(shop: Shop, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("TRIPLINE_WEBHOOK_URL", f"{platform.url}/hook")
+    monkeypatch.setenv("TRIPLINE_WEBHOOK_SECRET", SECRET)
+    return get_settings()
+
+
+@pytest.fixture
+def start_push(settings: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts a push in a process of its own; what is still running at the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", PUSH], env=dict(os.environ)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
