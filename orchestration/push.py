@@ -1,9 +1,9 @@
-"""Sends what fired: claim, send, record, group by group (semantics, section 8).
+"""Sends what fired: claim, send, record (semantics, section 8).
 
-One group at a time is claimed in one short transaction, sent with the warehouse closed, and recorded together with
-the next claim. A process that dies leaves at most one group in doubt, and the destination's crash policy settles it.
-That the match is still there is checked at the claim, so the check is as old as the sending of one group takes: up
-to `group_rows` requests, and never much more than `max_wait_seconds` where the platform is slow or down.
+Rows are claimed in one short transaction, sent in groups with the warehouse closed, and each group is recorded
+before the next is sent. A process that dies leaves at most one group unrecorded and one claim open; the
+destination's crash policy settles both. That the match is still there is checked at the claim, so the check is as
+old as sending one claim takes: up to `claim_rows` requests.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
 
+NOT_SENT = "not sent: the rows before it were not taken"
 RETRIED = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAITING_FOR_ADDRESS)
 
 
@@ -141,29 +142,33 @@ class _Push:
             destination.close()
 
     def _take_turns(self, name: str, destination: Destination | None) -> None:
-        """Group after group until nothing is due, `max_rows` are done, or a group brought no delivery."""
-        group_rows = self._group_rows(name)
+        """Claims and sends until nothing is due, `max_rows` are done, or a group brought no delivery."""
+        claim_rows, group_rows = self._group_sizes(name)
         left = self.max_rows
+        claimed: list[OutboxRow] = []
         unrecorded: list[Entry] = []
         problem: TriplineError | None = None
         is_over = False
-        while not is_over or unrecorded:
+        while claimed or unrecorded or not is_over:
             with self._open(unrecorded) as connection:
                 delivery_log.record(connection, unrecorded, self.report.push_id)
                 self._count(name, unrecorded)
-                claim = None if is_over else self._claim(connection, name, min(group_rows, left))
+                if not claimed and not is_over:
+                    claim = self._claim(connection, name, min(claim_rows, left))
+                    claimed, taken = claim.rows, sum(claim.counts.values())
+                    left -= taken
+                    is_over = left <= 0 or taken < claim_rows
             unrecorded = []
-            if claim is None:
-                break
-            taken = sum(claim.counts.values())
-            left -= taken
-            is_over = left <= 0 or taken < group_rows
-            if destination is None or not claim.rows:
+            if destination is None or not claimed:
                 continue
-            results, problem = _send(destination, claim.rows, self.doubt.policies[name])
+            group, claimed = claimed[:group_rows], claimed[group_rows:]
+            results, problem = _send(destination, group, self.doubt.policies[name])
             problem = problem or _refusal(name, destination, results)
+            if problem is not None or not _any_delivered(results):
+                is_over = True
+                results += [SendResult(row, Outcome.FAILED, answer=NOT_SENT) for row in claimed]
+                claimed = []
             unrecorded = [Entry(result, self._retry_at(result)) for result in results]
-            is_over = is_over or problem is not None or not _any_delivered(results)
         if problem is not None:
             raise problem
 
@@ -173,12 +178,14 @@ class _Push:
             wait = max(wait, self.push_settings.record_wait_seconds)
         return connect(self.settings.warehouse_path, wait_seconds=wait)
 
-    def _group_rows(self, name: str) -> int:
-        rows = self.push_settings.group_rows
+    def _group_sizes(self, name: str) -> tuple[int, int]:
+        """Rows to claim together, and of those, rows to send and record together."""
+        group_rows = self.push_settings.group_rows
         if self.doubt.policies[name] is CrashPolicy.HOLD:
             # A claimed row that was never sent would wait for a person too: claim what one request takes.
-            rows = min(rows, self.registry.capabilities(name).max_batch_size)
-        return rows
+            group_rows = min(group_rows, self.registry.capabilities(name).max_batch_size)
+            return group_rows, group_rows
+        return max(group_rows, self.push_settings.claim_rows), group_rows
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, name: str, max_rows: int) -> delivery_log.Claim:
         claim = delivery_log.claim(

@@ -11,6 +11,12 @@ from sqlglot import exp
 Atom = frozenset[str]
 """Texts, each of which names the same column or expression."""
 
+NUMBERING = (
+    exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.Lag, exp.Lead,
+    exp.FirstValue, exp.LastValue, exp.NthValue, exp.PercentRank, exp.CumeDist,
+)  # fmt: skip
+"""Functions that only exist over a window."""
+
 RowKey = tuple[Atom, ...]
 
 
@@ -75,7 +81,7 @@ class Describer:
         nodes = ([from_.this] if from_ is not None else []) + [join.this for join in joins]
         sources = {text_of_name(node.alias_or_name): self._source(node, visible) for node in nodes}
         source_keys = _joined_keys(sources, joins)
-        row_keys = _grouped_keys(select, source_keys)
+        row_keys = _grouped_keys(select, sources, source_keys)
         for query in _nested_queries(select, nodes):
             self.describe(query, visible)
         if id(select) not in self._done:
@@ -157,20 +163,39 @@ def _joined_keys(sources: Mapping[str, Relation], joins: list[exp.Expression]) -
     return tuple(tuple(atom for key in combination for atom in key) for combination in product(*choices))
 
 
-def _grouped_keys(select: exp.Select, source_keys: tuple[RowKey, ...]) -> tuple[RowKey, ...]:
+def _grouped_keys(
+    select: exp.Select, sources: Mapping[str, Relation], source_keys: tuple[RowKey, ...]
+) -> tuple[RowKey, ...]:
     group = select.args.get("group")
-    if group is None or not group.expressions:
-        return source_keys
-    return (tuple(_group_atom(select, node) for node in group.expressions),)
+    if group is not None and group.expressions:
+        return (tuple(_group_atom(select, sources, node) for node in group.expressions),)
+    found = (node for item in select.expressions for node in item.find_all(exp.AggFunc))
+    if group is None and any(_is_aggregate(node) and node.find_ancestor(exp.Select) is select for node in found):
+        return ((),)  # one row: nothing to tell apart
+    return () if group is not None else source_keys
 
 
-def _group_atom(select: exp.Select, node: exp.Expression) -> Atom:
+def _is_aggregate(node: exp.Expression) -> bool:
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.IgnoreNulls)):
+        parent = parent.parent
+    return not isinstance(parent, exp.Window) and not isinstance(node, NUMBERING)
+
+
+def _group_atom(select: exp.Select, sources: Mapping[str, Relation], node: exp.Expression) -> Atom:
     if isinstance(node, exp.Literal) and not node.is_string and 0 < int(node.name) <= len(select.expressions):
         node = select.expressions[int(node.name) - 1]
     texts = {text_of(node.unalias())}
-    if isinstance(node, exp.Column):
-        texts |= {text_of_name(node.name)}
-    return frozenset(texts | {text_of_name(node.alias)} if node.alias else texts)
+    column = node.unalias()
+    if isinstance(column, exp.Column):
+        texts.add(text_of_name(column.name))
+        if not column.table and len(sources) == 1:
+            texts.add(f"{next(iter(sources))}.{text_of_name(column.name)}")
+    # `group by day` may name an expression of the select list.
+    for item in select.expressions:
+        if isinstance(item, exp.Alias) and isinstance(node, exp.Column) and text_of_name(item.alias) == text_of(node):
+            texts.add(text_of(item.this))
+    return frozenset(texts)
 
 
 def _outputs(select: exp.Select, sources: Mapping[str, Relation]) -> Iterator[tuple[str | None, frozenset[str]]]:
@@ -187,11 +212,10 @@ def _outputs(select: exp.Select, sources: Mapping[str, Relation]) -> Iterator[tu
                     yield None, frozenset()
                 for name in relation.columns or {column for key in relation.keys for column in key}:
                     if name not in left_out:
-                        yield name, frozenset({f"{alias}.{name}", name})
+                        yield name, frozenset({f"{alias}.{name}"})
         else:
             shown = node.unalias()
-            texts = {text_of(shown)} | ({text_of_name(shown.name)} if isinstance(shown, exp.Column) else set())
-            yield text_of_name(node.alias_or_name) or text_of(shown), frozenset(texts)
+            yield text_of_name(node.alias_or_name) or text_of(shown), frozenset({text_of(shown)})
 
 
 def _projected(row_key: RowKey, outputs: list[tuple[str | None, frozenset[str]]]) -> frozenset[str] | None:

@@ -54,7 +54,7 @@ class Behaviour:
     def refusal_of(self, items: list[dict[str, Any]]) -> str | None:
         """Why the message cannot be taken, if one of its items is for a rejected user."""
         for item in items:
-            user = str(item.get("user_id", ""))
+            user = str(item.get("user_id", item.get("user", "")))
             if user in self.rejected_users:
                 return f"{user}: {self.rejected_users[user]}"
         return None

@@ -51,6 +51,10 @@ class CampaignPlatform:
         self._server.server_close()
         self.store.close()
 
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
     def wait(self) -> None:
         """Blocks until the server is stopped."""
         self._thread.join()

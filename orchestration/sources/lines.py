@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestration.sources.blocks import BLOCK_BYTES, cut, positions_of, read_blocks
 
@@ -14,9 +15,9 @@ NEWLINE = 10
 
 
 def read_lines(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[pa.Table]:
-    """Tables of (line_number, line with its line end, is_utf8), a block of the file each.
+    """Tables of (line_number, line without its line end, is_utf8), a block of the file each.
 
-    Line numbers start at 1 and count every line; blank ones are for the SQL to skip. Raises InputError where
+    Line numbers start at 1 and count every line; blank ones hold no event and are left out. Raises InputError where
     the file is broken, possibly after some tables.
     """
     first, parts = 1, list[bytes]()
@@ -27,8 +28,8 @@ def read_lines(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[pa.Table]
             continue
         table = _table(b"".join([*parts, block[:end]]), first)
         parts = [block[end:]]
-        first += len(table)
         yield table
+        first += block.count(b"\n")
     rest = b"".join(parts)
     if rest:
         yield _table(rest, first)
@@ -39,4 +40,5 @@ def _table(data: bytes, first: int) -> pa.Table:
     offsets = np.concatenate(([0], ends, [len(data)] if not len(ends) or ends[-1] != len(data) else []))
     lines, is_utf8 = cut(data, offsets.astype(np.int64))
     numbers = np.arange(first, first + len(lines), dtype=np.int64)
-    return pa.table({"line_number": numbers, "line": lines, "is_utf8": is_utf8})
+    table = pa.table({"line_number": numbers, "line": pc.ascii_rtrim(lines, "\r\n"), "is_utf8": is_utf8})
+    return table.filter(pc.greater(pc.binary_length(pc.ascii_trim(lines, " \t\r\n")), 0))

@@ -103,8 +103,7 @@ def _stage_lines(
             connection.execute(read_sql("load_lines"), {"file_index": file_index})
             continue
         connection.execute(read_sql("load_bad_lines"), {"file_index": file_index})
-        usable = "is_utf8 and trim(line, e' \\t\\r\\n') <> '' and load_is_json(line)"
-        columns = "cast(rtrim(line, e'\\r\\n') as json) as line"
+        columns, usable = "cast(line as json) as line", "is_utf8 and load_is_json(line)"
         _stage_rows(connection, file_index, declaration, columns, usable, "line")
 
 

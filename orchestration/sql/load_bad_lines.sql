@@ -4,8 +4,8 @@ select
     $file_index,
     line_number,
     1,
-    rtrim(line, e'\r\n'),
+    line,
     null,
     'not_json'
 from load_chunk
-where trim(line, e' \t\r\n') <> '' and not (is_utf8 and load_is_json(line));
+where not (is_utf8 and load_is_json(line));

@@ -1,11 +1,10 @@
--- Lines in the wire format. Blank lines hold no event and are not counted.
+-- Lines in the wire format.
 insert into load_records
 select
     $file_index,
     line_number,
     1,
-    rtrim(line, e'\r\n'),
+    line,
     null,
     case when not is_utf8 then 'not_json' end
-from load_chunk
-where trim(line, e' \t\r\n') <> '';
+from load_chunk;

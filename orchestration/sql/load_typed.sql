@@ -42,43 +42,67 @@ spelled as (
 
 read_fields as (
     select
-        * exclude (fields),
-        list_transform(fields, lambda field: load_text(field)) as texts,
-        list_transform(fields[6:9], lambda field: load_time(field)) as times,
-    from spelled
-),
-
-typed as (
-    select
         row_id,
         file_index,
         line_number,
         event_text,
         format_reason,
-
-        texts[1] as event_id,
-        load_id(texts[2]) as known_user_id,
-        load_id(texts[3]) as anonymous_id,
-        texts[4] as event_type,
-        texts[5] as event_given,
-
-        times[1] as stated_at,
-        times[2] as original_at,
-        times[3] as sent_at,
-        times[4] as received_at,
-
-        coalesce(texts[13], texts[14]) as page_url,
-        texts[15] as product_id,
-        texts[16] as category,
-        load_number(texts[17]) as price,
-        load_number(texts[18]) as quantity,
-        texts[19] as order_id,
-        load_number(texts[20]) as revenue,
-        texts[21] as currency,
+        load_text(fields[1]) as event_id,
+        load_text(fields[2]) as known_user_id,
+        load_text(fields[3]) as anonymous_id,
+        load_text(fields[4]) as event_type,
+        load_text(fields[5]) as event_given,
+        load_text(fields[13]) as page_url,
+        load_text(fields[14]) as context_page_url,
+        load_text(fields[15]) as product_id,
+        load_text(fields[16]) as category,
+        load_text(fields[17]) as price,
+        load_text(fields[18]) as quantity,
+        load_text(fields[19]) as order_id,
+        load_text(fields[20]) as revenue,
+        load_text(fields[21]) as currency,
+        load_time(fields[6]) as stated_at,
+        load_time(fields[7]) as original_at,
+        load_time(fields[8]) as sent_at,
+        load_time(fields[9]) as received_at,
         nullif(as_printed[10], 'null') as properties,
         nullif(as_printed[11], 'null') as traits,
         nullif(as_printed[12], 'null') as consent,
+    from spelled
+),
+
+cleaned as (
+    select
+        * replace (
+            load_clean(event_id) as event_id,
+            load_clean(known_user_id) as known_user_id,
+            load_clean(anonymous_id) as anonymous_id,
+            load_clean(event_type) as event_type,
+            load_clean(event_given) as event_given,
+            load_clean(page_url) as page_url,
+            load_clean(context_page_url) as context_page_url,
+            load_clean(product_id) as product_id,
+            load_clean(category) as category,
+            load_clean(price) as price,
+            load_clean(quantity) as quantity,
+            load_clean(order_id) as order_id,
+            load_clean(revenue) as revenue,
+            load_clean(currency) as currency
+        ),
     from read_fields
+),
+
+typed as (
+    select
+        * replace (
+            load_id(known_user_id) as known_user_id,
+            load_id(anonymous_id) as anonymous_id,
+            coalesce(page_url, context_page_url) as page_url,
+            load_number(price) as price,
+            load_number(quantity) as quantity,
+            load_number(revenue) as revenue
+        ),
+    from cleaned
 ),
 
 timed as (
@@ -101,7 +125,7 @@ timed as (
 
 final as (
     select
-        * exclude (format_reason, event_given, stated_at, original_at, sent_at),
+        * exclude (format_reason, event_given, context_page_url, stated_at, original_at, sent_at),
         load_event_key(event_id, known_user_id, anonymous_id, client_time) as event_key,
         case
             when format_reason is not null then format_reason

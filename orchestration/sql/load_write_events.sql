@@ -41,6 +41,7 @@ select
 from load_typed
 inner join load_standing using (row_id)
 inner join load_files using (file_index)
+-- In arrival order, which joins do not promise to keep.
 order by load_standing.event_seq;
 
 insert into raw.superseded_events by name

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orchestration.platform import CampaignPlatform
 from orchestration.settings import Settings, get_settings
 from orchestration.warehouse import connect
 
@@ -24,8 +25,8 @@ PUSH = "from orchestration.push import push; from orchestration.settings import 
 QUICK = {
     "TRIPLINE_PUSH_RETRY_SECONDS": "0",
     "TRIPLINE_PUSH_BACKOFF_SECONDS": "0.01",
-    "TRIPLINE_PUSH_ANSWER_TIMEOUT_SECONDS": "0.4",
-    "TRIPLINE_PUSH_MAX_WAIT_SECONDS": "5",
+    "TRIPLINE_PUSH_ANSWER_TIMEOUT_SECONDS": "10",
+    "TRIPLINE_PUSH_MAX_WAIT_SECONDS": "10",
 }
 
 
@@ -37,13 +38,18 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
 
 
 class Platform:
-    """The platform as its HTTP side shows it."""
+    """The platform as its HTTP side shows it: a process of its own, which can be killed, or a quick thread."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, is_process: bool) -> None:
         self.store = store
+        self.is_process = is_process
         self.start()
 
     def start(self, port: int = 0) -> None:
+        if not self.is_process:
+            self.thread = CampaignPlatform(self.store, SECRET, port=port).__enter__()
+            self.url = self.thread.url
+            return
         self.process = subprocess.Popen(
             [sys.executable, "-m", "orchestration.platform", "--port", str(port), "--store", str(self.store)],
             env={**os.environ, "TRIPLINE_WEBHOOK_SECRET": SECRET},
@@ -54,8 +60,11 @@ class Platform:
         self.url = self.process.stdout.readline().split()[3]
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        if self.is_process:
+            self.process.kill()
+            self.process.wait()
+        elif self.thread.is_running:
+            self.thread.__exit__(None, None, None)
 
     def received(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/received", timeout=5) as answer:
@@ -118,8 +127,14 @@ class Shop:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    platform = Platform(tmp_path / "received.jsonl")
+def is_platform_a_process() -> bool:
+    """A module whose tests need to kill the platform overrides this."""
+    return False
+
+
+@pytest.fixture
+def platform(tmp_path: Path, is_platform_a_process: bool) -> Iterator[Platform]:
+    platform = Platform(tmp_path / "received.jsonl", is_process=is_platform_a_process)
     yield platform
     platform.kill()
 

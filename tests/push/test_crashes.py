@@ -22,6 +22,11 @@ StartPush = Callable[[], "subprocess.Popen[bytes]"]
 ROWS = 5
 
 
+@pytest.fixture
+def is_platform_a_process() -> bool:
+    return True
+
+
 @pytest.fixture(autouse=True)
 def patience(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that on a slow machine the kill comes before the push gives an answer up."""
@@ -120,6 +125,7 @@ def test_pushes_killed_at_random_moments_still_deliver_everything_once(
     shop: Shop, settings: Settings, platform: Platform, start_push: StartPush, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, dice = 60, random.Random(20261101)
+    monkeypatch.setenv("TRIPLINE_PUSH_CLAIM_ROWS", "15")
     monkeypatch.setenv("TRIPLINE_PUSH_GROUP_ROWS", "7")
     shop.fire(rows)
     for step in (8, 21, 40):

@@ -53,6 +53,7 @@ def test_a_repeated_message_is_answered_well_and_takes_effect_once(platform: Pla
     assert (len(received["effects"]), received["messages"], received["duplicates"]) == (1, 3, 2)
 
 
+@pytest.mark.parametrize("is_platform_a_process", [True])
 def test_a_killed_platform_remembers_what_it_answered_and_drops_a_line_cut_short(platform: Platform) -> None:
     body = '{"data": [{"user_id": "u1", "idempotency_key": "k1"}, {"user_id": "u2", "idempotency_key": "k2"}]}'
     post(platform, body, signed(body))

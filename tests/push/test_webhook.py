@@ -156,6 +156,7 @@ def test_an_answer_that_drips_for_ever_does_not_hold_up_the_push(monkeypatch: py
             connection.sendall(b"x")
             time.sleep(0.05)
 
+    monkeypatch.setitem(QUICK, "TRIPLINE_PUSH_ANSWER_TIMEOUT_SECONDS", "0.5")
     started = time.monotonic()
     with endpoint(drip) as url:
         (result,) = send_to(url, monkeypatch)
@@ -210,6 +211,7 @@ def test_an_endpoint_that_never_answers_costs_a_push_no_more_than_its_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(QUICK, "TRIPLINE_PUSH_MAX_WAIT_SECONDS", "1")
+    monkeypatch.setitem(QUICK, "TRIPLINE_PUSH_ANSWER_TIMEOUT_SECONDS", "0.4")
     started = time.monotonic()
     with endpoint(lambda connection: time.sleep(2)) as url:
         results = send_to(url, monkeypatch, rows=50)

@@ -1,3 +1,4 @@
+{{ config(post_hook="{{ remember_config() }}") }}
 -- depends_on: {{ ref('triggers') }} {{ ref('trigger_thresholds') }} {{ ref('campaigns') }} {{ ref('settings') }} {{ ref('passive_events') }}
 {{ assert_valid_config() }}
 {% set settings = get_settings() %}
