@@ -20,7 +20,7 @@ def typed(shop: Shop, column: str, *raw_events: str) -> list[Any]:
 
 
 def with_property(name: str, spelled: str) -> str:
-    return json.dumps(event(f"m-{spelled}")).replace("}", f', "properties": {{"{name}": {spelled}}}}}')
+    return json.dumps(event("m"))[:-1] + f', "properties": {{"{name}": {spelled}}}}}'
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 
 from orchestration.platform import CampaignPlatform
-from orchestration.settings import Settings, get_settings
+from orchestration.settings import PROJECT_DIR, Settings, get_settings
 from orchestration.warehouse import connect
 
 HERE = Path(__file__).parent
@@ -35,6 +36,13 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
     while not is_so():
         assert time.monotonic() < deadline, f"never came: {what}"
         time.sleep(0.01)
+
+
+def outbox_sql() -> str:
+    """The outbox as the project's own model defines it."""
+    model = PROJECT_DIR / "dbt_project" / "models" / "activation" / "campaign_outbox.sql"
+    names = {"ref": lambda name: f"triggers.{name}", "source": lambda schema, name: f"{schema}.{name}"}
+    return jinja2.Template(model.read_text()).render(names, config=lambda **_: "")
 
 
 class Platform:
@@ -97,7 +105,11 @@ class Shop:
         self.path = path
         with connect(path) as connection:
             connection.execute((HERE / "warehouse_of_firings.sql").read_text())
-            connection.execute("insert into triggers.campaigns values ('come_back', 'webhook')")
+            connection.execute(f"create view triggers.campaign_outbox as {outbox_sql()}")
+        self.add_campaign("come_back", "webhook")
+
+    def add_campaign(self, campaign: str, destination: str) -> None:
+        self.run(f"insert into triggers.campaigns values ('{campaign}', '{destination}', 'true')")
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:

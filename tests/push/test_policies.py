@@ -23,7 +23,7 @@ def ledger(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "ledger.txt"
     path.touch()
     monkeypatch.setenv("LEDGER", str(path))
-    shop.run("insert into triggers.campaigns values ('loyalty', 'ledger')")
+    shop.add_campaign("loyalty", "ledger")
     return path
 
 

@@ -26,8 +26,8 @@ def test_a_firing_arrives_signed_with_user_trigger_time_evidence_and_campaign(
     shop.fire(1)
     report = push(settings)
     (item,) = platform.received()["effects"]
-    assert (item["user_id"], item["trigger_name"], item["campaign"]) == ("u0", "cart_abandoned", "come_back")
-    assert item["matched_at"] == "2026-11-01 10:00:00"
+    assert (item["user_id"], item["trigger"], item["campaign"]) == ("u0", "cart_abandoned", "come_back")
+    assert item["matched_at"] == "2026-11-01T10:00:00.000000Z"
     assert item["evidence"]["event_keys"] and item["evidence"]["observed_value"] == 86400
     assert item["webhook_id"] == item["idempotency_key"]
     assert report.counts == {"webhook": {"delivered": 1}}
@@ -299,7 +299,7 @@ def test_a_campaign_with_an_unknown_destination_names_its_seed_row_and_stops_no_
     seed = tmp_path / "seeds" / "campaigns.csv"
     seed.parent.mkdir()
     seed.write_text("campaign,destination,is_enabled,description\ncome_back,webhook,true,\nlost,pigeon,true,\n")
-    shop.run("insert into triggers.campaigns values ('lost', 'pigeon')")
+    shop.add_campaign("lost", "pigeon")
     shop.fire(1)
     shop.fire(1, first=1, campaign="lost")
     report = push(settings, registry=Registry(campaigns_seed=seed))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.replay.evaluator import CopyKey, Evaluator, Match, Truth
+from tests.replay.evaluator import CopyKey, Counts, Evaluator, Match, Truth
 from tests.replay.harness import ask
+from tests.replay.rules import Rules, first_at, local_day
 from tests.replay.streams import family_of, to_iso
 
 KEYS = """
@@ -16,7 +17,7 @@ KEYS = """
 """
 MATCHES = """
     select
-        trigger_name, user_id, epoch_us(matched_at), variant, is_absence, epoch_us(window_started_at), event_keys,
+        user_id, trigger_name, epoch_us(matched_at), variant, is_absence, epoch_us(window_started_at), event_keys,
         observed_value, threshold_value, linked_anonymous_ids
     from triggers.trigger_matches
 """
@@ -32,6 +33,13 @@ COUNTS = """
         epoch_us(complete_through), epoch_us(clock_at)
     from raw.load_batches order by batch_id
 """
+VISITS = """
+    select
+        user_id, epoch_us(visit_started_at), epoch_us(visit_ended_at), local_day, events, first_event_key,
+        last_event_key, last_event_linked_anonymous_id
+    from behavior.int_visits
+"""
+CONSENTS = "select user_id, utc_day, is_granted, said_at from behavior.int_daily_consents"
 QUARANTINED = "select batch_id, raw_text, reason from raw.quarantined_events"
 
 
@@ -59,7 +67,7 @@ def read_matches(warehouse: Path) -> list[Match]:
     """triggers.trigger_matches as the evaluator would write it; lists of rows, so that a double row shows."""
     return [
         Match(name, user, at, variant, absence, start, tuple(keys), observed, threshold, tuple(devices))
-        for name, user, at, variant, absence, start, keys, observed, threshold, devices in ask(warehouse, MATCHES)
+        for user, name, at, variant, absence, start, keys, observed, threshold, devices in ask(warehouse, MATCHES)
     ]
 
 
@@ -90,6 +98,44 @@ def compare_quarantine(warehouse: Path, evaluator: Evaluator) -> list[Difference
     theirs = {tuple(row) for row in ask(warehouse, QUARANTINED)}
     mine = {(one.batch_id, one.text, one.reason) for one in evaluator.refused}
     return _both_ways("quarantined_events", theirs, mine, lambda row: "")
+
+
+def compare_counts(warehouse: Path, counts: Mapping[int, Counts], clocks: Mapping[int, int]) -> list[Difference]:
+    """raw.load_batches: read = loaded + duplicate + quarantined, and the time up to which the source is complete."""
+    mine, complete = set(), None
+    for batch, one in sorted(counts.items()):
+        assert one.read == one.loaded + one.duplicate + one.quarantined
+        complete = max((at for at in (complete, one.complete_through) if at is not None), default=None)
+        row = (one.read, one.loaded, one.duplicate, one.quarantined, one.superseded, complete, clocks[batch])
+        mine.add((batch, *row))
+    return _both_ways("load_batches", set(ask(warehouse, COUNTS)), mine, lambda row: "")
+
+
+def compare_visits(warehouse: Path, truth: Truth, rules: Rules) -> list[Difference]:
+    theirs = ask(warehouse, VISITS)
+    assert len({row[:2] for row in theirs}) == len(theirs), "int_visits has a visit twice"
+    mine = set()
+    for user, visits in truth.visits.items():
+        for visit in visits:
+            last = first_at(visit.events, visit.end)
+            device = last.event.anonymous_id if last.is_linked else None
+            day = local_day(visit.start, rules.reporting_timezone)
+            mine.add((user, visit.start, visit.end, day, len(visit.events), visit.first_key, last.key, device))
+    return _both_ways("int_visits", set(theirs), mine, lambda row: family_of(row[0]))
+
+
+def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:
+    """What a full refresh would have made of the same events."""
+    found: list[Difference] = []
+    for table, query in (("trigger_matches", MATCHES), ("int_visits", VISITS), ("int_daily_consents", CONSENTS)):
+        theirs, mine = ({_hashable(row) for row in ask(place, query)} for place in (warehouse, anew))
+        differences = _both_ways(table, theirs, mine, lambda row: family_of(str(row[0])))
+        found += [replace(one, side=one.side.replace("evaluator", "full refresh")) for one in differences]
+    return found
+
+
+def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
 
 
 def _both_ways(table: str, theirs: set[Any], mine: set[Any], family: Any) -> list[Difference]:

@@ -127,6 +127,14 @@ class Evaluator:
             complete_through=max(received or [row.occurred_at for row in usable], default=None),
         )
 
+    def use_keys(self, keys: Mapping[CopyKey, str]) -> None:
+        """The event_keys as the loader made them."""
+        self.key_of = keys.__getitem__
+
+    def change(self, rules: Rules) -> None:
+        """Other numbers from here on; what was read stays read."""
+        self.rules, self._judged = rules, {}
+
     def events_by_user(self) -> dict[str, tuple[Owned, ...]]:
         """Each user's events in the order of (occurred_at, event_key)."""
         links = first_links(self.winners.values())

@@ -99,6 +99,7 @@ def ask(warehouse: Path, query: str) -> list[tuple[Any, ...]]:
 def copy_warehouse(warehouse: Path, to: Path) -> Path:
     """A copy to be built anew; nobody may hold the file."""
     ask(warehouse, "checkpoint")
+    to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(warehouse, to)
     return to
 

@@ -1,0 +1,47 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test dev bench lint lock clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Tripline needs Python 3.11 (no $(PYTHON) found); name yours with: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock (about a minute, once)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## the virtual environment, from the lock file
+
+demo: $(STAMP) ## the main job on real input and on a simulated month
+	@$(BIN)/tripline demo
+
+test: $(STAMP) lint ## every test
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, with events arriving
+	@$(BIN)/tripline dev
+
+bench: $(STAMP) ## the measurements
+	$(BIN)/python -m benchmarks
+
+lint: $(STAMP) ## ruff, mypy, sqlfluff, the trigger SQL check
+	$(BIN)/ruff check orchestration tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 --nocolor dbt_project/models tests/dbt
+	$(BIN)/tripline check
+
+lock: $(STAMP) ## requirements.lock anew, from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --quiet --upgrade pyproject.toml -o requirements.lock
+
+clean: ## the virtual environment and what ran
+	rm -rf $(VENV) .tripline dbt_project/target dbt_project/logs

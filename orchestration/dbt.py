@@ -1,0 +1,106 @@
+"""Running the dbt project in this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from pydantic import BaseModel, ConfigDict
+
+from orchestration.errors import BuildFailed, ConfigError, WarehouseLocked
+from orchestration.settings import PROJECT_DIR, Settings
+
+DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+
+
+class BuildReport(BaseModel):
+    """What dbt did: how many nodes ended in which state, and the seconds it took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    statuses: dict[str, int]
+    seconds: float
+    failed_tests: list[str] = []
+
+
+def build(
+    settings: Settings,
+    *,
+    full_refresh: bool = False,
+    select: list[str] | None = None,
+    project_dir: Path = DBT_PROJECT_DIR,
+) -> BuildReport:
+    """Seeds, models and data tests (`dbt build` without unit tests) on the warehouse of `settings`.
+
+    Raises ConfigError where a seed row was refused, WarehouseLocked where another process writes, BuildFailed for
+    anything else that went wrong; dbt's own words are in the message. A failed data test does not raise: what it
+    tested is built, and the report names it.
+    """
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    if select:
+        arguments += ["--select", *select]
+    started = time.monotonic()
+    result = invoke(settings, arguments, project_dir=project_dir)
+    statuses: dict[str, int] = {}
+    failed_tests, errors = [], []
+    for node in getattr(result.result, "results", None) or []:
+        status = str(node.status)
+        statuses[status] = statuses.get(status, 0) + 1
+        if status == "fail":
+            failed_tests.append(f"{node.node.name}: {node.message}")
+        elif status == "error":
+            errors.append(f"{node.node.name}: {node.message}")
+    if errors or (result.exception is not None) or (not result.success and not failed_tests):
+        _raise(errors or [str(result.exception)])
+    return BuildReport(statuses=statuses, seconds=time.monotonic() - started, failed_tests=failed_tests)
+
+
+def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_PROJECT_DIR) -> Any:
+    """dbtRunner's result for `arguments`; every DuckDB connection dbt opened is closed again, or the file stays
+    locked to all other processes."""
+    command, *rest = arguments
+    log_path = settings.home / "logs"
+    log_path.mkdir(parents=True, exist_ok=True)
+    # Absolute, because a relative project folder spoils dbt's cached seed paths.
+    places = {"--project-dir": project_dir, "--profiles-dir": project_dir, "--target-path": settings.dbt_target}
+    options = [str(word) for place in places.items() for word in place]
+    with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
+        try:
+            return dbtRunner().invoke(["--quiet", "--no-use-colors", "--log-path", str(log_path), command, *options, *rest])
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _raise(errors: list[str]) -> None:
+    text = "\n".join(errors)
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        raise WarehouseLocked("dbt could not open the warehouse: another process holds it", "wait for it to end")
+    if "in the configuration" in text:
+        start = text.index("Nothing was built")
+        raise ConfigError(text[start:].split("\n\n")[0].split("> in macro")[0].rstrip(), "mend the rows; the next batch catches up")
+    raise BuildFailed(
+        f"dbt could not build: {text}",
+        "nothing is lost: the next batch builds from where the last whole build ended. `dbt build` by hand shows more",
+    )
