@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestration.errors import BuildFailed, ConfigError, WarehouseLocked
 from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.warehouse import connect
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 
@@ -104,3 +106,18 @@ def _raise(errors: list[str]) -> None:
         f"dbt could not build: {text}",
         "nothing is lost: the next batch builds from where the last whole build ended. `dbt build` by hand shows more",
     )
+
+
+@contextmanager
+def compile_triggers(*, project_dir: Path = DBT_PROJECT_DIR) -> Iterator[Path]:
+    """dbt's target folder with the compiled SQL of the triggers, made in a throw-away warehouse with the project's
+    seeds. Raises ConfigError or BuildFailed as `build` does."""
+    with tempfile.TemporaryDirectory(prefix="tripline-check-") as folder:
+        mine = Settings(home=Path(folder), warehouse=Path(folder) / "warehouse.duckdb")
+        with connect(mine.warehouse_path):
+            pass
+        for arguments in (["seed"], ["compile", "--select", "path:models/triggers"]):
+            result = invoke(mine, arguments, project_dir=project_dir)
+            if not result.success:
+                _raise([str(result.exception or [str(node.message) for node in result.result.results])])
+        yield mine.dbt_target

@@ -12,7 +12,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.settings import Settings
-from orchestration.sources.batch_files import BatchFile, BatchFiles, known_as, move_files, stage_files
+from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, move_files, stage_files
 from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
 from orchestration.sources.landing import name_in, settled_files
 from orchestration.sources.staging import declaration_for
@@ -171,7 +171,7 @@ def _write(
 
 def _assert_unknown(connection: duckdb.DuckDBPyConnection, taken: list[BatchFile]) -> None:
     for file in taken:
-        if known_as(connection, file.content_hash):
+        if loaded_as(connection, file.content_hash):
             # Another thread of this process was faster; what it loaded must not be loaded twice.
             raise duckdb.TransactionException(f"{file.file_name} was loaded by another batch meanwhile; try again")
 
@@ -217,6 +217,10 @@ def _find_copies(connection: duckdb.DuckDBPyConnection) -> None:
         _run(connection, "load_earlier_far", {**near, "far_from": far_from, "far_to": far_to})
     if without_time:
         connection.execute(read_sql("load_earlier_timeless"))
+    connection.execute(read_sql("load_ties"))
+    first_seq, last_seq = _one(connection, "load_tie_span")
+    if first_seq is not None:
+        connection.execute(read_sql("load_tied_texts"), {"first_seq": first_seq, "last_seq": last_seq})
     connection.execute(read_sql("load_copies"))
 
 
@@ -229,7 +233,8 @@ def _write_sources(connection: duckdb.DuckDBPyConnection, declarations: list[Dec
 def _note_files(
     connection: duckdb.DuckDBPyConnection, staged: BatchFiles, batch_id: int | None, taken_at: datetime
 ) -> None:
-    for file in [*staged.taken, *staged.set_aside]:
+    noted = [file for file in staged.known if file.is_noted]
+    for file in [*staged.taken, *staged.set_aside, *noted]:
         values = {
             "content_hash": file.content_hash,
             "batch_id": None if file.reason else batch_id,

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
     lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
     delivery: str = Field(default="live", pattern="^(live|dry_run)$")
-    webhook_url: str | None = None
+    webhook_url: str | None = Field(default=None, repr=False, description="may hold a token")
     webhook_secret: SecretStr | None = None
 
     def model_post_init(self, _: object) -> None:

@@ -23,10 +23,10 @@
             is_opener,
             event_key,
             min(case when is_opener = 1 then occurred_us end) over (
-                partition by user_id order by occurred_us rows between 1 following and unbounded following
+                partition by user_id order by occurred_us nulls first rows between 1 following and unbounded following
             ) as next_opener_us,
             min(case when is_closer = 1 then occurred_us end) over (
-                partition by user_id order by occurred_us rows between current row and unbounded following
+                partition by user_id order by occurred_us nulls first rows between current row and unbounded following
             ) as next_closer_us
         from instants
     )

@@ -10,7 +10,7 @@
             {{ value }},
             occurred_us,
             lead(occurred_us) over (
-                partition by {{ partition_by | join(', ') }}, {{ value }} order by occurred_us
+                partition by {{ partition_by | join(', ') }}, {{ value }} order by occurred_us nulls first
             ) as next_us
         from {{ relation }}
         group by {{ partition_by | join(', ') }}, {{ value }}, occurred_us
@@ -26,7 +26,7 @@
         union all
         select
             {{ partition_by | join(', ') }},
-            least(coalesce(next_us, occurred_us + {{ window_us }} + 1), occurred_us + {{ window_us }} + 1),
+            case when next_us <= occurred_us + {{ window_us }} then next_us else occurred_us + {{ window_us }} + 1 end,
             -1,
             0
         from appearances
@@ -48,7 +48,7 @@
             occurred_us,
             is_instant,
             sum(step) over (
-                partition by {{ partition_by | join(', ') }} order by occurred_us
+                partition by {{ partition_by | join(', ') }} order by occurred_us nulls first
                 rows between unbounded preceding and current row
             ) as observed_value
         from instants

@@ -22,7 +22,7 @@
             case
                 when
                     only_url = lag(only_url) over (
-                        partition by user_id, visit_started_us order by occurred_us
+                        partition by user_id, visit_started_us order by occurred_us nulls first
                     ) then 0
                 else 1
             end as is_turn
@@ -34,10 +34,10 @@
             user_id,
             visit_started_us,
             occurred_us,
-            lead(only_url) over (partition by user_id, visit_started_us order by occurred_us) as next_url,
-            lead(occurred_us) over (partition by user_id, visit_started_us order by occurred_us) as next_us,
+            lead(only_url) over (partition by user_id, visit_started_us order by occurred_us nulls first) as next_url,
+            lead(occurred_us) over (partition by user_id, visit_started_us order by occurred_us nulls first) as next_us,
             min(case when is_turn = 1 then occurred_us end) over (
-                partition by user_id, visit_started_us order by occurred_us
+                partition by user_id, visit_started_us order by occurred_us nulls first
                 rows between 2 following and unbounded following
             ) as turn_after_next_us
         from page_runs
@@ -58,7 +58,7 @@
             visit_started_us,
             occurred_us,
             min(occurred_us) over (
-                partition by user_id, visit_started_us order by occurred_us
+                partition by user_id, visit_started_us order by occurred_us nulls first
                 range between {{ dwell_us }} + 1 following and unbounded following
             ) as matched_us
         from active_instants

@@ -22,10 +22,10 @@
             occurred_us as last_us,
             is_last,
             max(case when is_first = 1 then occurred_us end) over (
-                partition by user_id order by occurred_us rows between unbounded preceding and current row
+                partition by user_id order by occurred_us nulls first rows between unbounded preceding and current row
             ) as first_us,
             max(case when is_breaker = 1 then occurred_us end) over (
-                partition by user_id order by occurred_us rows between unbounded preceding and current row
+                partition by user_id order by occurred_us nulls first rows between unbounded preceding and current row
             ) as broken_us
         from instants
     )

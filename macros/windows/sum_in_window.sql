@@ -16,7 +16,7 @@
         {{ partition_by | join(', ') }},
         occurred_us,
         sum(amount) over (
-            partition by {{ partition_by | join(', ') }} order by occurred_us
+            partition by {{ partition_by | join(', ') }} order by occurred_us nulls first
             range between {{ window_us }} preceding and current row
         ) as observed_value
     from instants

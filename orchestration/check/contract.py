@@ -22,6 +22,6 @@ EVENT_KEY = "event_key"
 WORKING_SET: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "int_batch__events": ((EVENT_KEY,),),
     "int_batch__visits": (("user_id", "visit_started_us"), ("user_id", "visit_started_at")),
-    "int_batch__activity": ((EVENT_KEY,),),
+    "int_batch__earlier_visits": (("user_id", "visit_ended_us"),),
 }
 """The relations that a trigger may read, by the last part of their names, each with its unique keys."""

@@ -23,6 +23,7 @@ class BatchFile:
     version: Version
     content_hash: str
     reason: str | None = None  # why it was set aside, or whose content it repeats
+    is_noted: bool = True
 
 
 @dataclass
@@ -68,32 +69,51 @@ def _stage_one(
         files.left.append((name, f"its source {declaration.name} is paused"))
         return
     source = declaration.name if declaration else SEGMENT
-    known = in_batch.get(digest) or known_as(connection, digest)
+    known, known_name = _known_as(connection, digest, in_batch)
     if known:
-        files.known.append(BatchFile(path, name, source, version, digest, f"the same content as {known}"))
+        # Under the name that was loaded it is what a crash left behind after the commit, or a second delivery.
+        reason = f"the same content as {known}"
+        files.known.append(BatchFile(path, name, source, version, digest, reason, is_noted=name != known_name))
         return
     index = len(files.taken)
-    try:
-        stage_file(connection, path, index, declaration)
-        reason = None
-    except InputError as error:
-        reason = str(error)
-    if Version.of(path) != version:
-        reason, why_left = "", "was changed while it was read"
-        files.left.append((name, why_left))
-    if reason is not None:
+    unreadable = _stage_whole(connection, path, index, declaration)
+    is_changed = Version.of(path) != version
+    if unreadable or is_changed:
         connection.execute(read_sql("load_forget_file"), {"file_index": index})
-        if reason:
-            files.set_aside.append(BatchFile(path, name, source, version, digest, reason))
+    if is_changed:
+        files.left.append((name, "was changed while it was read"))
+        return
+    if unreadable:
+        files.set_aside.append(BatchFile(path, name, source, version, digest, unreadable))
         return
     connection.execute("insert into load_files values (?, ?, ?)", [index, source, name])
     files.taken.append(BatchFile(path, name, source, version, digest))
-    in_batch[digest] = f"{name} in the same batch"
+    in_batch[digest] = name
 
 
-def known_as(connection: duckdb.DuckDBPyConnection, digest: str) -> str | None:
-    row = connection.execute(read_sql("load_known"), {"content_hash": digest}).fetchone()
-    return f"{row[1]}, loaded in batch {row[0]}" if row else None
+def _stage_whole(
+    connection: duckdb.DuckDBPyConnection, path: Path, index: int, declaration: Declaration | None
+) -> str | None:
+    try:
+        stage_file(connection, path, index, declaration)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _known_as(
+    connection: duckdb.DuckDBPyConnection, digest: str, in_batch: dict[str, str]
+) -> tuple[str | None, str | None]:
+    """(what to say of the content's earlier loading, the name it had then)."""
+    if digest in in_batch:
+        return f"{in_batch[digest]}, in this batch", in_batch[digest]
+    row = loaded_as(connection, digest)
+    return (f"{row[1]}, loaded in batch {row[0]}", row[1]) if row else (None, None)
+
+
+def loaded_as(connection: duckdb.DuckDBPyConnection, digest: str) -> tuple[int, str] | None:
+    """(batch, file name) under which this content was loaded."""
+    return connection.execute(read_sql("load_known"), {"content_hash": digest}).fetchone()
 
 
 def move_files(files: BatchFiles, batch_id: int | None, landing: Path) -> list[tuple[str, str]]:

@@ -179,20 +179,23 @@ def _stage_rows(
 
 
 def _row_json(columns: list[str], documents: tuple[str, ...]) -> str:
-    pairs = [
-        f"{_text(name)}: {'load_document' if name in documents else 'load_value'}({_quoted(name)})" for name in columns
-    ]
-    return f"to_json({{{', '.join(pairs)}}})"
+    readers = {name: "load_document" if name in documents else "load_value" for name in columns}
+    return _object([(name, f"{reader}({_quoted(name)})") for name, reader in readers.items()])
 
 
 def _tree_json(tree: dict[str, Any]) -> str:
-    def branch(node: dict[str, Any]) -> str:
-        return ", ".join(
-            f"{_text(key)}: {f'{{{branch(value)}}}' if isinstance(value, dict) else f'load_value(w{value})'}"
-            for key, value in node.items()
-        )
+    return _object(
+        [
+            (key, _tree_json(value) if isinstance(value, dict) else f"load_value(w{value})")
+            for key, value in tree.items()
+        ]
+    )
 
-    return f"to_json({{{branch(tree)}}})"
+
+def _object(pairs: list[tuple[str, str]]) -> str:
+    # Concatenated: to_json over a struct would print the numbers inside documents anew, 1.10 as 1.1.
+    members = [f"{_text(json.dumps(key) + ':')} || coalesce(cast({value} as varchar), 'null')" for key, value in pairs]
+    return "('{' || " + " || ',' || ".join(members or ["''"]) + " || '}')"
 
 
 def _quoted(name: str) -> str:

@@ -1,25 +1,9 @@
--- Which row of each key counts from this batch on. Texts decide only between rows received at the same time.
-create or replace temp table load_ties as
-select load_earlier.event_seq
-from load_earlier
-inner join load_best using (event_key)
-where load_earlier.received_at is not distinct from load_best.received_at;
-
+-- Which row of each key counts from this batch on.
 create or replace temp table load_standing as
 with counting as (
     select *
     from load_earlier
     where event_seq not in (select event_seq from raw.superseded_events)
-),
-
-earlier_texts as (
-    select
-        event_seq,
-        event_text,
-    from raw.events
-    where
-        event_seq between (select min(event_seq) from load_ties) and (select max(event_seq) from load_ties)
-        and event_seq in (select event_seq from load_ties)
 ),
 
 judged as (
@@ -30,7 +14,7 @@ judged as (
         case
             when counting.event_seq is null then true
             when load_best.received_at is not distinct from counting.received_at
-                then load_typed.event_text < earlier_texts.event_text
+                then load_typed.event_text < load_tied_texts.event_text
             when load_best.received_at is null then false
             when counting.received_at is null then true
             else load_best.received_at < counting.received_at
@@ -38,7 +22,7 @@ judged as (
     from load_best
     inner join load_typed using (row_id)
     left join counting on load_best.event_key = counting.event_key
-    left join earlier_texts on counting.event_seq = earlier_texts.event_seq
+    left join load_tied_texts on counting.event_seq = load_tied_texts.event_seq
 )
 
 select

@@ -6,4 +6,5 @@ drop table if exists load_best;
 drop table if exists load_earlier;
 drop table if exists load_far;
 drop table if exists load_ties;
+drop table if exists load_tied_texts;
 drop table if exists load_standing;

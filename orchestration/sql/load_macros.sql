@@ -155,7 +155,7 @@ create or replace temp macro load_value(value) as
 
 -- A CSV cell that holds a JSON document, as documents do that were exported from a warehouse.
 create or replace temp macro load_document(value) as
-    case when json_valid(cast(value as varchar)) then cast(value as json) else to_json(value) end;
+    case when load_is_json(value) then cast(value as json) else to_json(value) end;
 
 -- A CSV field as cut out of its record: the separator that ends it is still on.
 create or replace temp macro load_field(piece) as

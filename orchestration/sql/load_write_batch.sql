@@ -53,7 +53,7 @@ select
     per_source.* exclude (source_name),
     greatest(
         case
-            when $is_replay then stated.complete_through
+            when $is_replay or stated.complete_through is null then stated.complete_through
             -- A collector's wrong clock must not carry the watermark past now.
             else least(stated.complete_through, $clock_at::timestamp)
         end,

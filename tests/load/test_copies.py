@@ -56,7 +56,7 @@ def test_the_copy_received_first_counts_and_takes_over_when_it_comes_late(shop: 
 
 
 def test_among_copies_received_together_the_smallest_text_counts(shop: Shop) -> None:
-    for name, text in (("a", "é"), ("b", "a"), ("c", "z"), ("d", "Z")):
+    for name, text in (("a", "z"), ("b", "a"), ("c", "b"), ("d", "Z")):
         shop.drop(f"{name}.jsonl", [event("m", receivedAt="2024-05-02", zz=text)])
         shop.load()
         assert_accounts(shop)

@@ -177,10 +177,10 @@ def test_a_bad_csv_record_costs_only_itself(tmp_path: Path, block_bytes: int) ->
     path.write_bytes(CSV)
     blocks = list(read_records(path, ",", block_bytes))
     good = [(row["line_number"], row["c0"], row["c1"]) for block in blocks for row in block.good.to_pylist()]
-    assert [number for number, *_ in good] == [2, 5, 9, 10, 11, 12]
+    assert [number for number, *_ in good] == [2, 5, 10, 11, 12, 13]
     assert good[1][1:] == ('"p\nq",', '"say ""hi"""\r\n')
     bad = [(row["line_number"], row["raw"].strip()) for block in blocks for row in block.bad.to_pylist()]
-    assert [item for item in sorted(bad) if item[1]] == [(3, "3"), (4, "4,5,6"), (7, '5" disk,7'), (8, '"open,8')]
+    assert [item for item in sorted(bad) if item[1]] == [(3, "3"), (4, "4,5,6"), (8, '5" disk,7'), (9, '"open,8')]
 
 
 def test_csv_in_segments_layout_loads_without_a_declaration(shop: Shop) -> None:

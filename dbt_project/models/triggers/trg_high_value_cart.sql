@@ -1,13 +1,22 @@
 {% set thresholds = get_thresholds('high_value_cart', ['min_amount', 'window_seconds']) %}
 {% set window_us = thresholds['window_seconds'] | int * 1000000 %}
 
--- 10^24 keeps the sum of a hostile client's prices within 38 digits; it changes no comparison with a threshold.
-with adds as (
+with priced as (
     select
         *,
-        greatest(least(coalesce(price, 0) * coalesce(quantity, 1), cast(1000000000000000000000000 as decimal(36, 8))), cast(-1000000000000000000000000 as decimal(36, 8))) as amount
+        coalesce(price, 0) * coalesce(quantity, 1) as amount
     from {{ ref('int_batch__events') }}
     where event_name = 'product_added'
+),
+
+-- Amounts beyond 10^24 count as nothing: a hostile client's prices must not overflow the 38 digits of the sum.
+adds as (
+    select
+        user_id,
+        event_key,
+        occurred_us,
+        case when abs(amount) < {{ '1' ~ '0' * 24 }} then amount else 0 end as amount
+    from priced
 ),
 
 sums as (

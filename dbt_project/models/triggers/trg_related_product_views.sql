@@ -33,13 +33,24 @@ seen as (
         and views.occurred_us between edges.occurred_us - {{ window_us }} and edges.occurred_us
 ),
 
+firsts as (
+    select
+        user_id,
+        matched_us,
+        event_key,
+        min(category) as category,
+        min(observed_value) as observed_value
+    from seen
+    where place = 1
+    group by user_id, matched_us, event_key
+),
+
 -- Two categories can match at one instant: the one whose first view has the smaller key counts.
 ranked as (
     select
         *,
         row_number() over (partition by user_id, matched_us order by event_key) as choice
-    from seen
-    where place = 1
+    from firsts
 ),
 
 matches as (

@@ -1,0 +1,58 @@
+"""`tripline batch`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from orchestration.load import waiting_files
+from orchestration.pipeline import BatchOutcome, run_batch
+from orchestration.settings import get_settings
+
+
+def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, as_json: bool) -> None:
+    """Runs one batch, or one for each waiting file, and prints each as it ends."""
+    settings = get_settings()
+    settings.landing_path.mkdir(parents=True, exist_ok=True)
+    files = sorted(waiting_files(settings, wait=True))
+    groups = [[file] for file in files] if each_file and files else [files or None]
+    with console.status("") as status:
+        for number, group in enumerate(groups, start=1):
+            place = f"batch {number} of {len(groups)}: " if len(groups) > 1 else ""
+            outcome = run_batch(
+                settings,
+                replay=replay,
+                files=group,
+                full_refresh=full_refresh and number == 1,
+                progress=lambda step, place=place: status.update(f"{place}{step}"),
+            )
+            if as_json:
+                print(outcome.model_dump_json())
+            else:
+                show(console, outcome)
+
+
+def show(console: Console, outcome: BatchOutcome) -> None:
+    """One line on what was loaded, one on what was decided, and one for each thing that needs a person's eye."""
+    loaded = outcome.load
+    if loaded.batch_id is None:
+        console.print("nothing to load")
+    else:
+        console.print(
+            f"[bold]batch {loaded.batch_id}[/]  {loaded.clock_at:%Y-%m-%d %H:%M:%S} UTC  "
+            f"{loaded.events_read:,} read = {loaded.events_loaded:,} loaded + {loaded.events_duplicate:,} duplicate "
+            f"+ {loaded.events_quarantined:,} quarantined",
+            highlight=False,
+        )
+    for reason, count in loaded.quarantined.items():
+        console.print(f"  quarantined: {count:,} {reason}", style="yellow")
+    for note in loaded.files_set_aside:
+        console.print(f"  set aside: {escape(note.file_name)}: {escape(note.reason)}", style="yellow")
+    for note in [*loaded.files_known, *loaded.files_left, *loaded.files_not_moved]:
+        console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="dim")
+    for test in outcome.build.failed_tests if outcome.build else []:
+        console.print(f"  data test failed: {escape(test)}", style="red")
+    decided = {name: counts for name, counts in outcome.decided.items() if counts}
+    for name, counts in decided.items():
+        words = ", ".join(f"{count} {outcome_name}" for outcome_name, count in counts.items())
+        console.print(f"  {name}: {words}", highlight=False)

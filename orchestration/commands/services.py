@@ -1,0 +1,94 @@
+"""What the demo and `make dev` start beside the pipeline: the local campaign platform and Dagster."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.errors import TriplineError, WarehouseLocked
+from orchestration.platform import CampaignPlatform
+from orchestration.settings import Settings
+from orchestration.warehouse import connect, read_sql
+
+PUSH_TIMEOUT_SECONDS = 240  # two Dagster starts on two busy cores
+
+
+@contextmanager
+def local_platform(home: Path, *, port: int = 0) -> Iterator[CampaignPlatform]:
+    """A campaign platform on 127.0.0.1, with the environment pointing the webhook at it while it runs.
+
+    The secret is made anew, is kept nowhere and signs only this platform's messages.
+    """
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    home.mkdir(parents=True, exist_ok=True)
+    with CampaignPlatform(home / "platform.jsonl", secret, port=port) as platform:
+        before = {name: os.environ.get(name) for name in ("TRIPLINE_WEBHOOK_URL", "TRIPLINE_WEBHOOK_SECRET")}
+        os.environ.update(TRIPLINE_WEBHOOK_URL=platform.hook_url, TRIPLINE_WEBHOOK_SECRET=secret)
+        try:
+            yield platform
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None]) -> None:
+    """Runs Dagster's daemon on the warehouse until its sensor has emptied the outbox.
+
+    Raises TriplineError where that takes longer than PUSH_TIMEOUT_SECONDS, naming Dagster's log.
+    """
+    from orchestration.dagster_home import write_dagster_home
+
+    dagster_home = write_dagster_home(settings)
+    log = settings.home / "logs" / "dagster-daemon.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "TRIPLINE_HOME": str(settings.home), "DAGSTER_HOME": str(dagster_home)}
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "orchestration.definitions"]
+    with log.open("wb") as output:
+        daemon = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        try:
+            _wait_for_empty_outbox(settings, daemon, log, progress)
+        finally:
+            stop(daemon)
+
+
+def _wait_for_empty_outbox(
+    settings: Settings, daemon: subprocess.Popen[bytes], log: Path, progress: Callable[[int], None]
+) -> None:
+    deadline = time.monotonic() + PUSH_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with connect(settings.warehouse_path, read_only=True) as connection:
+                left = connection.execute(read_sql("outbox_size")).fetchall()[0][0]
+        except WarehouseLocked:
+            left = None
+        if left == 0:
+            return
+        if left is not None:
+            progress(left)
+        if daemon.poll() is not None:
+            break
+        time.sleep(1.0)
+    raise TriplineError("Dagster did not push everything that fired", f"its log says why: {log}")
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+    """Asks the process's whole group to end, then makes it."""
+    import signal
+
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,1 @@
+select count(*) as firings from triggers.campaign_outbox
