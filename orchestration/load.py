@@ -131,9 +131,7 @@ def load_batch(
 
 
 @contextmanager
-def _connected(
-    warehouse: duckdb.DuckDBPyConnection | Path, settings: Settings
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connected(warehouse: duckdb.DuckDBPyConnection | Path, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     if isinstance(warehouse, Path):
         with connect(warehouse, wait_seconds=settings.lock_timeout_seconds) as connection:
             yield connection

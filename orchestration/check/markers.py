@@ -43,19 +43,19 @@ def _closing(sql: str, start: int) -> int | None:
     return None
 
 
-def is_marked(node: exp.Expression | None) -> bool:
+def is_marked(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.lower().startswith(PREFIX)
 
 
-def unmarked(node: exp.Expression) -> exp.Expression:
+def unmarked(node: exp.Expr) -> exp.Expr:
     """What a marker stands before, without it; anything else as it is."""
     return node.expressions[0] if is_marked(node) and node.expressions else node
 
 
-def without_marked(tree: exp.Expression) -> exp.Expression:
+def without_marked(tree: exp.Expr) -> exp.Expr:
     """A copy in which a plain column stands for each marked call: an aggregate where an aggregate must stand."""
 
-    def replace(node: exp.Expression) -> exp.Expression:
+    def replace(node: exp.Expr) -> exp.Expr:
         if not is_marked(node):
             return node
         column = exp.column(node.name.lower())

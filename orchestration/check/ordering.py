@@ -27,8 +27,8 @@ PICKS = (exp.AnyValue, exp.Mode, exp.ArgMin, exp.ArgMax)
 
 RULE = "ordering_not_unique"
 FIX = (
-    f"end the ordering in a column that is unique, `{EVENT_KEY}`; or order a CTE that was grouped by the partition's and "
-    "the ordering's columns, so that they are unique in it"
+    f"end the ordering in a column that is unique, `{EVENT_KEY}`; or order a CTE that was grouped by the partition's "
+    "and the ordering's columns, so that they are unique in it"
 )
 
 
@@ -37,7 +37,7 @@ def check_orderings(model: str, selected: Selected) -> list[Problem]:
     return [Problem(model, line_of(node), RULE, f"{what}; {FIX}") for node, what in _open_ties(selected)]
 
 
-def _open_ties(selected: Selected) -> Iterator[tuple[exp.Expression, str]]:
+def _open_ties(selected: Selected) -> Iterator[tuple[exp.Expr, str]]:
     select = selected.select
     in_windows: set[int] = set()
     for window in _own(select, exp.Window):
@@ -55,7 +55,7 @@ def _open_ties(selected: Selected) -> Iterator[tuple[exp.Expression, str]]:
     yield from _select_problems(selected)
 
 
-def _select_problems(selected: Selected) -> Iterator[tuple[exp.Expression, str]]:
+def _select_problems(selected: Selected) -> Iterator[tuple[exp.Expr, str]]:
     select = selected.select
     order, distinct = select.args.get("order"), select.args.get("distinct")
     by = [node.this for node in order.expressions] if order else []
@@ -69,27 +69,31 @@ def _select_problems(selected: Selected) -> Iterator[tuple[exp.Expression, str]]
         yield select.args.get("limit") or select, "`limit` without an ordering keeps any rows"
 
 
-def _own(select: exp.Select, *types: type[exp.Expression]) -> Iterator[exp.Expression]:
+def _own(select: exp.Select, *types: type[exp.Expr]) -> Iterator[exp.Expr]:
     return (node for node in select.find_all(*types) if node.find_ancestor(exp.Select) is select)
 
 
-def _function(window: exp.Expression) -> exp.Expression:
-    node = window.this
+def _function(window: exp.Expr) -> exp.Expr:
+    node: exp.Expr = window.this
     while isinstance(node, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)) or unmarked(node) is not node:
         node = unmarked(node) if unmarked(node) is not node else node.this
     return node
 
 
-def _is_unique(keys: Iterable[RowKey], by: Iterable[exp.Expression]) -> bool:
+def _name(function: exp.Expr) -> str:
+    return function.sql_name().lower() if isinstance(function, exp.Func) else function.key
+
+
+def _is_unique(keys: Iterable[RowKey], by: Iterable[exp.Expr]) -> bool:
     texts = {text_of(node) for node in by}
     return any(all(atom & texts for atom in key) for key in keys)
 
 
-def _window_problem(window: exp.Expression, function: exp.Expression, selected: Selected) -> str | None:
+def _window_problem(window: exp.Expr, function: exp.Expr, selected: Selected) -> str | None:
     order, spec = window.args.get("order"), window.args.get("spec")
     partition = window.args.get("partition_by") or []
     by = [node.this for node in order.expressions] if order else []
-    name = function.key if not isinstance(function, exp.Anonymous) else function.name
+    name = _name(function)
     if isinstance(function, (*LISTS, *PICKS)):
         inner = _list_problem(function, selected.row_keys, partition)
         if inner is None or not order:
@@ -107,7 +111,7 @@ def _window_problem(window: exp.Expression, function: exp.Expression, selected: 
     return f"{name} depends on the order of rows that tie in its window"
 
 
-def _is_rows(spec: exp.Expression | None) -> bool:
+def _is_rows(spec: exp.Expr | None) -> bool:
     """Whether a frame counts rows, and not all of them. RANGE and GROUPS frames keep rows that tie together."""
     if spec is None or str(spec.args.get("kind") or "").upper() != "ROWS":
         return False
@@ -115,16 +119,16 @@ def _is_rows(spec: exp.Expression | None) -> bool:
     return ends != {"UNBOUNDED"}
 
 
-def _list_problem(node: exp.Expression, keys: Iterable[RowKey], grouped: list[exp.Expression]) -> str | None:
+def _list_problem(node: exp.Expr, keys: Iterable[RowKey], grouped: list[exp.Expr]) -> str | None:
     if isinstance(node, PICKS):
         if isinstance(node, (exp.ArgMin, exp.ArgMax)) and _is_unique(keys, [node.expression, *grouped]):
             return None
-        return f"{node.key} picks any of the rows that tie"
+        return f"{_name(node)} picks any of the rows that tie"
     order = node.this
     if not isinstance(order, exp.Order):
-        return f"{node.key} without an ordering lists rows as they happen to come"
+        return f"{_name(node)} without an ordering lists rows as they happen to come"
     by = [ordered.this for ordered in order.expressions]
     listed = order.this.expressions[0] if isinstance(order.this, exp.Distinct) else order.this
     if text_of(listed) in {text_of(one) for one in by} or _is_unique(keys, [*by, *grouped]):
         return None
-    return f"{node.key} lists rows that tie in any order"
+    return f"{_name(node)} lists rows that tie in any order"

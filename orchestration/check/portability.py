@@ -20,7 +20,7 @@ from orchestration.check.problems import Problem, line_of
 from orchestration.check.relations import Selected, text_of_name
 
 RULE = "not_portable"
-CROSS_DB = "put it behind a macro of macros/cross_db, which dbt dispatches per dialect, with the marker /* cross_db:name */"
+CROSS_DB = "put it behind a macro of macros/cross_db, which dbt dispatches per dialect (marker /* cross_db:name */)"
 
 PORTABLE = (
     exp.Abs, exp.And, exp.Case, exp.Cast, exp.Ceil, exp.Coalesce, exp.Count, exp.CountIf, exp.CumeDist, exp.DenseRank,
@@ -32,7 +32,7 @@ PORTABLE = (
 
 
 def check_portability(
-    model: str, tree: exp.Expression, selects: Sequence[Selected], dialects: Sequence[str]
+    model: str, tree: exp.Expr, selects: Sequence[Selected], dialects: Sequence[str]
 ) -> list[Problem]:
     """What `tree` has that would fail or mean something else on one of `dialects`."""
     _mark_aliases(selects)
@@ -65,7 +65,7 @@ def _named(dialects: Sequence[str]) -> str:
     return ", ".join(shown.get(dialect, dialect) for dialect in dialects)
 
 
-def _pitfalls(model: str, tree: exp.Expression, dialects: Sequence[str]) -> Iterator[Problem]:
+def _pitfalls(model: str, tree: exp.Expr, dialects: Sequence[str]) -> Iterator[Problem]:
     for node in tree.walk():
         for pitfall in PITFALLS:
             concerned = [dialect for dialect in dialects if dialect in pitfall.dialects]
@@ -74,30 +74,26 @@ def _pitfalls(model: str, tree: exp.Expression, dialects: Sequence[str]) -> Iter
                 yield Problem(model, line_of(node), RULE, text)
 
 
-def _unknown_functions(model: str, tree: exp.Expression, dialects: Sequence[str]) -> Iterator[Problem]:
-    explained = {kind for pitfall in PITFALLS for kind in _types_of(pitfall.finds)}
+def _unknown_functions(model: str, tree: exp.Expr, dialects: Sequence[str]) -> Iterator[Problem]:
+    explained = {kind for pitfall in PITFALLS for kind in pitfall.nodes}
     for node in tree.find_all(exp.Func):
         if isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc)):
-            text = f"{node.name}() is unknown to sqlglot, so nobody can say what {_named(dialects)} make of it; {CROSS_DB}"
+            text = f"{node.name}() is unknown to sqlglot: nobody can say what {_named(dialects)} make of it; {CROSS_DB}"
             yield Problem(model, line_of(node), RULE, text)
         elif not isinstance(node, PORTABLE) and type(node) not in explained:
             shown = node.sql_name().lower()
-            text = f"{shown}() has not been compared on {_named(dialects)}; {CROSS_DB}, or add it to PORTABLE once it is"
-            yield Problem(model, line_of(node), RULE, text)
+            said = f"{shown}() has not been compared on {_named(dialects)}"
+            yield Problem(model, line_of(node), RULE, f"{said}; {CROSS_DB}, or compare it and add it to PORTABLE")
 
 
-def _types_of(finds: object) -> tuple[type[exp.Expression], ...]:
-    cells = getattr(finds, "__closure__", None) or ()
-    return tuple(kind for cell in cells if isinstance(cell.cell_contents, tuple) for kind in cell.cell_contents)
-
-
-def _generated(model: str, tree: exp.Expression, dialect: str, has_problems: bool) -> Iterator[Problem]:
+def _generated(model: str, tree: exp.Expr, dialect: str, has_problems: bool) -> Iterator[Problem]:
     try:
         text = _write(tree, dialect)
     except Exception as error:
         # sqlglot fails on some trees with whatever its code ran into; each is a reason to refuse.
         reason = " ".join(str(error).split()) or type(error).__name__
-        yield Problem(model, line_of(_smallest_that_fails(tree, dialect)), RULE, f"{_named([dialect])}: {reason}{_hint(reason)}")
+        line = line_of(_smallest_that_fails(tree, dialect))
+        yield Problem(model, line, RULE, f"{_named([dialect])}: {reason}{_hint(reason)}")
         return
     if has_problems:
         return  # what follows would only say the same again
@@ -107,14 +103,15 @@ def _generated(model: str, tree: exp.Expression, dialect: str, has_problems: boo
         yield Problem(model, 0, RULE, f"{_named([dialect])} cannot read what sqlglot writes for it: {str(error)[:200]}")
         return
     for node in again.find_all(exp.Anonymous, exp.AnonymousAggFunc):
-        yield Problem(model, 0, RULE, f"{_named([dialect])} does not know {node.name}(), which sqlglot writes for it; {CROSS_DB}")
+        said = f"{_named([dialect])} does not know {node.name}(), which sqlglot writes for it"
+        yield Problem(model, 0, RULE, f"{said}; {CROSS_DB}")
 
 
-def _write(tree: exp.Expression, dialect: str) -> str:
+def _write(tree: exp.Expr, dialect: str) -> str:
     return tree.sql(dialect=dialect, unsupported_level=ErrorLevel.RAISE)
 
 
-def _smallest_that_fails(tree: exp.Expression, dialect: str) -> exp.Expression:
+def _smallest_that_fails(tree: exp.Expr, dialect: str) -> exp.Expr:
     """Where in the tree the failure is: follows it down as long as a part fails too."""
     for part in tree.iter_expressions():
         try:
@@ -126,5 +123,3 @@ def _smallest_that_fails(tree: exp.Expression, dialect: str) -> exp.Expression:
 
 def _hint(reason: str) -> str:
     return "; write `nulls first` after the column" if "NULLS LAST" in reason else ""
-
-

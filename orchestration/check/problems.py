@@ -22,7 +22,7 @@ class Problem:
     message: str
 
 
-def line_of(node: exp.Expression) -> int:
+def line_of(node: exp.Expr) -> int:
     """The line on which `node` begins, as near as the parser remembers: its own, its parts', or what is around it."""
     lines = [part.meta["line"] for part in node.walk() if "line" in part.meta]
     if lines:

@@ -62,7 +62,8 @@ def _declared_columns(models: Sequence[Mapping[str, Any]], working_set: Collecti
 def _compiled_sql(node: Mapping[str, Any], folder: Path | None) -> str:
     if node.get("compiled_code"):
         return str(node["compiled_code"])
-    path = folder / "compiled" / node["package_name"] / node["original_file_path"] if folder else None
+    place = Path("compiled", node["package_name"], node["original_file_path"])
+    path = folder / place if folder else None
     if path is None or not path.is_file():
         raise ConfigError(f"{node['name']} has no compiled SQL", COMPILE)
     return path.read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ class Describer:
     seen: Callable[[Selected], None] = lambda selected: None
     _done: set[int] = field(default_factory=set)
 
-    def describe(self, query: exp.Expression, known: Mapping[str, Relation] | None = None) -> Relation:
+    def describe(self, query: exp.Expr, known: Mapping[str, Relation] | None = None) -> Relation:
         """The relation that `query` gives, where `known` CTEs are visible."""
         visible = dict(known or {})
         with_ = query.args.get("with_")
@@ -67,7 +67,7 @@ class Describer:
         return Relation()
 
     @staticmethod
-    def _named(relation: Relation, node: exp.Expression) -> Relation:
+    def _named(relation: Relation, node: exp.Expr) -> Relation:
         names = [text_of_name(name) for name in node.alias_column_names]
         if not names:
             return relation
@@ -79,7 +79,10 @@ class Describer:
         from_ = select.args.get("from_")
         joins = select.args.get("joins") or []
         nodes = ([from_.this] if from_ is not None else []) + [join.this for join in joins]
-        sources = {text_of_name(node.alias_or_name): self._source(node, visible) for node in nodes}
+        sources = {
+            text_of_name(node.alias_or_name) or f"#{place}": self._source(node, visible)
+            for place, node in enumerate(nodes)
+        }
         source_keys = _joined_keys(sources, joins)
         row_keys = _grouped_keys(select, sources, source_keys)
         for query in _nested_queries(select, nodes):
@@ -94,7 +97,7 @@ class Describer:
             keys.append(frozenset(columns))
         return Relation(columns, tuple(dict.fromkeys(keys)))
 
-    def _source(self, node: exp.Expression, visible: Mapping[str, Relation]) -> Relation:
+    def _source(self, node: exp.Expr, visible: Mapping[str, Relation]) -> Relation:
         if isinstance(node, exp.Table):
             name = text_of_name(node.name)
             if not node.args.get("db") and name in visible:
@@ -109,12 +112,12 @@ def text_of_name(name: str) -> str:
     return name.lower()
 
 
-def text_of(node: exp.Expression) -> str:
+def text_of(node: exp.Expr) -> str:
     """One spelling of an expression: quotes and capitals of names do not tell two of them apart."""
     return node.sql(dialect="duckdb", comments=False, normalize=True).replace('"', "").lower()
 
 
-def _nested_queries(select: exp.Select, sources: Collection[exp.Expression]) -> Iterator[exp.Expression]:
+def _nested_queries(select: exp.Select, sources: Collection[exp.Expr]) -> Iterator[exp.Expr]:
     for node in select.find_all(exp.Subquery, exp.Exists, exp.In):
         query = node.args.get("query") if isinstance(node, exp.In) else node.this
         is_own = not any(node is source for source in sources) and node.find_ancestor(exp.CTE, exp.Select) is select
@@ -130,37 +133,69 @@ def _atom(alias: str, column: str, equal: Collection[frozenset[str]] = ()) -> At
     return frozenset(texts | {text.rpartition(".")[2] for text in texts})
 
 
-def _equalities(joins: Collection[exp.Expression]) -> list[frozenset[str]]:
+def _equalities(joins: Collection[exp.Expr]) -> list[frozenset[str]]:
     """Pairs of columns that every row of the join has equal."""
     pairs = []
     for join in joins:
         on = join.args.get("on")
         for condition in on.flatten() if isinstance(on, exp.And) else [on]:
-            if isinstance(condition, exp.EQ) and all(isinstance(side, exp.Column) for side in condition.unnest_operands()):
-                pairs.append(frozenset(text_of(side) for side in condition.unnest_operands()))
+            sides = condition.unnest_operands() if isinstance(condition, exp.EQ) else ()
+            if sides and all(isinstance(side, exp.Column) for side in sides):
+                pairs.append(frozenset(text_of(side) for side in sides))
     return pairs
 
 
-def _is_looked_up(alias: str, relation: Relation, join: exp.Expression) -> bool:
+def _is_looked_up(alias: str, relation: Relation, join: exp.Expr) -> bool:
     """Whether a row finds at most one row of the joined relation: a key of it is given, or it only filters."""
     if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
         return True
+    if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
+        return False  # the other side's columns are null for every row that found nothing
     given = {text_of_name(column.name) for column in join.args.get("using") or []}
     for pair in _equalities([join]):
-        given |= {text.removeprefix(f"{alias}.") for text in pair if text.startswith(f"{alias}.")}
+        own = {text for text in pair if text.startswith(f"{alias}.")}
+        if len(own) == 1 and len(pair) == 2:
+            given |= {text.removeprefix(f"{alias}.") for text in own}
     return any(key <= given for key in relation.keys)
 
 
-def _joined_keys(sources: Mapping[str, Relation], joins: list[exp.Expression]) -> tuple[RowKey, ...]:
+def _joined_keys(sources: Mapping[str, Relation], joins: list[exp.Expr]) -> tuple[RowKey, ...]:
     equal = _equalities([join for join in joins if not join.args.get("side")])
-    choices: list[list[RowKey]] = []
+    choices: list[list[tuple[str, RowKey]]] = []
     for place, (alias, relation) in enumerate(sources.items()):
         if place and _is_looked_up(alias, relation, joins[place - 1]):
             continue
-        choices.append([tuple(_atom(alias, column, equal) for column in sorted(key)) for key in relation.keys])
-    if not choices:
-        return ()
-    return tuple(tuple(atom for key in combination for atom in key) for combination in product(*choices))
+        keys = [tuple(_atom(alias, column, equal) for column in sorted(key)) for key in relation.keys]
+        choices.append([(alias, key) for key in keys])
+    return tuple(_reduced(combination) for combination in product(*choices)) if choices else ()
+
+
+def _reduced(keys: tuple[tuple[str, RowKey], ...]) -> RowKey:
+    """A key of the joined rows, without the columns that the key of another source settles.
+
+    With `a.user_id = b.user_id`, the key of b settles b's row, so a.user_id too. A source that settles a column keeps
+    its own key whole, so that none settle each other.
+    """
+    kept: list[Atom] = []
+    settling: set[str] = set()
+    for alias, key in keys:
+        for atom in key:
+            settled_by = next(
+                (
+                    other
+                    for other, other_key in keys
+                    if other != alias
+                    and alias not in settling
+                    and any(text.startswith(f"{other}.") for text in atom)
+                    and atom not in other_key
+                ),
+                None,
+            )
+            if settled_by is None:
+                kept.append(atom)
+            else:
+                settling.add(settled_by)
+    return tuple(dict.fromkeys(kept))
 
 
 def _grouped_keys(
@@ -175,14 +210,14 @@ def _grouped_keys(
     return () if group is not None else source_keys
 
 
-def _is_aggregate(node: exp.Expression) -> bool:
+def _is_aggregate(node: exp.Expr) -> bool:
     parent = node.parent
     while isinstance(parent, (exp.Filter, exp.IgnoreNulls)):
         parent = parent.parent
     return not isinstance(parent, exp.Window) and not isinstance(node, NUMBERING)
 
 
-def _group_atom(select: exp.Select, sources: Mapping[str, Relation], node: exp.Expression) -> Atom:
+def _group_atom(select: exp.Select, sources: Mapping[str, Relation], node: exp.Expr) -> Atom:
     if isinstance(node, exp.Literal) and not node.is_string and 0 < int(node.name) <= len(select.expressions):
         node = select.expressions[int(node.name) - 1]
     texts = {text_of(node.unalias())}

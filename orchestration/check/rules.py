@@ -1,7 +1,7 @@
 """The rules for one trigger's compiled SQL.
 
 unreadable               is not one query that sqlglot can parse
-clock_or_random          asks for the time, a random number or the session: a batch fixes its bounds once, see the limits
+clock_or_random          asks for the time, a random number or the session: a batch fixes its bounds once
 reads_past_working_set   reads another relation than the working set
 ordering_not_unique      orders rows that can tie, where the order matters (see `ordering`)
 row_contract             lacks columns that every trigger gives (see `contract`)
@@ -30,12 +30,15 @@ CLOCK_NODES = (
     exp.CurrentSchema, exp.CurrentVersion, exp.SessionUser,
 )  # fmt: skip
 CLOCK_NAMES = frozenset(
-    "now today get_current_timestamp get_current_time current_localtime current_localtimestamp current_date current_time "
-    "current_timestamp transaction_timestamp statement_timestamp clock_timestamp localtime localtimestamp sysdate "
-    "getdate unix_timestamp timeofday random rand setseed uuid uuidv4 uuidv7 gen_random_uuid nextval currval "
-    "txid_current current_setting getvariable getenv current_query current_user current_schema current_database version "
-    "pg_backend_pid".split()
-)
+    {
+        "now", "today", "get_current_timestamp", "get_current_time", "current_localtime", "current_localtimestamp",
+        "current_date", "current_time", "current_timestamp", "transaction_timestamp", "statement_timestamp",
+        "clock_timestamp", "localtime", "localtimestamp", "sysdate", "getdate", "unix_timestamp", "timeofday", "random",
+        "rand", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval", "currval", "txid_current",
+        "current_setting", "getvariable", "getenv", "current_query", "current_user", "current_schema",
+        "current_database", "version", "pg_backend_pid",
+    }
+)  # fmt: skip
 TIME_WORDS = frozenset({"now", "today", "tomorrow", "yesterday"})
 
 
@@ -82,14 +85,17 @@ def _line_of_error(error: Exception) -> int:
     return int(found[0].get("line") or 0) if found else 0
 
 
-def _check_clock(model: str, tree: exp.Expression) -> Iterator[Problem]:
+def _check_clock(model: str, tree: exp.Expr) -> Iterator[Problem]:
     fix = "use the columns of the working set: the batch fixed its bounds once, and a rerun must give the same rows"
     for node in tree.walk():
         name = node.name.lower() if isinstance(node, (exp.Anonymous, exp.Column)) else ""
         is_column = isinstance(node, exp.Column)
         if isinstance(node, CLOCK_NODES):
-            yield Problem(model, line_of(node), "clock_or_random", f"{node.sql('duckdb')[:60]} changes by itself; {fix}")
-        elif isinstance(node, exp.Anonymous) and (name in CLOCK_NAMES or (name == "age" and len(node.expressions) == 1)):
+            shown = node.sql("duckdb")[:60]
+            yield Problem(model, line_of(node), "clock_or_random", f"{shown} changes by itself; {fix}")
+        elif isinstance(node, exp.Anonymous) and (
+            name in CLOCK_NAMES or (name == "age" and len(node.expressions) == 1)
+        ):
             yield Problem(model, line_of(node), "clock_or_random", f"{name}() changes by itself; {fix}")
         elif is_column and name in ("sysdate", "rowid"):
             yield Problem(model, line_of(node), "clock_or_random", f"{name} changes by itself; {fix}")
@@ -97,7 +103,7 @@ def _check_clock(model: str, tree: exp.Expression) -> Iterator[Problem]:
             yield Problem(model, line_of(node), "clock_or_random", f"'{node.name}' as a time is the clock; {fix}")
 
 
-def _check_reading(model: str, tree: exp.Expression, allowed: Collection[str]) -> Iterator[Problem]:
+def _check_reading(model: str, tree: exp.Expr, allowed: Collection[str]) -> Iterator[Problem]:
     for table in tree.find_all(exp.Table):
         name = text_of_name(table.name)
         is_function = not isinstance(table.this, exp.Identifier)
@@ -112,11 +118,11 @@ def _check_reading(model: str, tree: exp.Expression, allowed: Collection[str]) -
             )
 
 
-def _is_cte(table: exp.Expression, name: str) -> bool:
+def _is_cte(table: exp.Expr, name: str) -> bool:
     """Whether a CTE of that name is visible there: defined before, in this query or around it."""
     if table.args.get("db"):
         return False
-    node: exp.Expression | None = table
+    node: exp.Expr | None = table
     while node is not None:
         parent = node.parent
         with_ = parent.args.get("with_") if parent is not None else None

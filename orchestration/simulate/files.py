@@ -28,7 +28,7 @@ WIRE_COLUMNS = (
 
 @dataclass
 class SimulationReport:
-    """What was written. `duplicates` are events sent again, `late` first copies that came over a minute after they happened."""
+    """What was written. `duplicates` were sent again, `late` are first copies received over a minute after they happened."""
 
     files: list[Path] = field(default_factory=list)
     events: int = 0
@@ -74,7 +74,8 @@ class _LineWriter:
 
 class _ParquetWriter:
     def __init__(self, path: Path) -> None:
-        self._path, self._writer = path, None
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self, events: pa.Table) -> None:
         table = events.select(WIRE_COLUMNS)
@@ -91,7 +92,13 @@ class _Files:
     """Cuts the stream into files of equal size; each appears under its name only when it is whole."""
 
     def __init__(self, out_dir: Path, plan: Plan, files: int, file_format: str, renderer: Renderer) -> None:
-        self._out_dir, self._plan, self._count, self._format, self._renderer = out_dir, plan, files, file_format, renderer
+        self._out_dir, self._plan, self._count, self._format, self._renderer = (
+            out_dir,
+            plan,
+            files,
+            file_format,
+            renderer,
+        )
         self._writer: _Writer | None = None
         self._name = ""
         self._written = 0
@@ -152,7 +159,7 @@ def simulate(
     seed: int = 0,
     start: datetime | None = None,
     files: int = 1,
-    format: str = "jsonl",  # noqa: A002 - the word people know
+    format: str = "jsonl",
     late_share: float = 0.02,
     duplicate_share: float = 0.01,
     anonymous_share: float = 0.1,

@@ -9,21 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from orchestration.errors import ConfigError
 from orchestration.simulate.files import line_bytes
-from orchestration.simulate.shop import DAY_MS, MINUTE_MS, Population, make_population
-from orchestration.simulate.visits import draw_rows
-from orchestration.simulate.wire import COMMIT_ORDER, Renderer, carts_of, renumber
+from orchestration.simulate.shop import DAY_MS, MINUTE_MS, Flags, Population, make_population
+from orchestration.simulate.visits import Columns, draw_rows
+from orchestration.simulate.wire import ARRIVAL_ORDER, Renderer, carts_of, join_columns, renumber
 
 USERS = 500
 ROWS_PER_OUTING = 17.0
 """Measured over a month of the simulator's own output; sets how many outings begin, so that the rate comes out."""
 
 HORIZON_DAYS = 400
-WARM_UP_MS = 45 * MINUTE_MS
+WARM_UP_MS = 20 * MINUTE_MS
 """Visits last minutes: without some that began earlier, the first minutes would be nearly empty."""
+
+
+def _where(rows: Columns, chosen: Flags) -> Columns:
+    return {name: values[chosen] for name, values in rows.items()}
 
 
 class _Tide:
@@ -38,7 +41,8 @@ class _Tide:
         self._messages = self._visits = self._draws = 0
         self._drawn_ms = now_ms - WARM_UP_MS
         self._taken_ms = now_ms
-        self._waiting: pa.Table | None = None
+        self._waiting: Columns = {}
+        self._carts: Columns = {}
 
     def _draw(self, until_ms: int) -> None:
         rng = np.random.default_rng([*self._seed, self._draws])
@@ -48,26 +52,28 @@ class _Tide:
         self._drawn_ms = until_ms
         if not count:
             return
-        rows = draw_rows(
+        drawn = draw_rows(
             rng, self._population, begins, horizon_ms=self._horizon_ms, late_share=0.02, duplicate_share=0.01
         )
-        moved = renumber(rows, self._messages, self._visits)
-        self._messages = int(moved["message"].max()) + 1
-        self._visits = int(moved["visit"].max()) + 1
-        events = self._renderer.events(moved, carts_of(moved))
-        events = events.filter(pc.greater_equal(events["received_ms"], self._taken_ms))
-        self._waiting = events if self._waiting is None else pa.concat_tables([self._waiting, events])
+        rows = renumber(drawn, self._messages, self._visits)
+        self._messages = int(rows["message"].max()) + 1
+        self._visits = int(rows["visit"].max()) + 1
+        carts, rows = carts_of(rows), _where(rows, rows["received_ms"] >= self._taken_ms)
+        self._waiting = join_columns([self._waiting, rows]) if self._waiting else rows
+        carts = join_columns([self._carts, carts]) if self._carts else carts
+        self._carts = _where(carts, np.isin(carts["visit"], self._waiting["order_visit"]))
 
     def take(self, now_ms: int) -> pa.Table | None:
         """Lines of what was received since the last call, in arrival order; None if nothing was."""
         self._draw(now_ms)
-        if self._waiting is None:
+        if not self._waiting:
             return None
-        is_due = pc.less(self._waiting["received_ms"], now_ms)
-        due = self._waiting.filter(is_due).sort_by(COMMIT_ORDER)
-        self._waiting = self._waiting.filter(pc.invert(is_due))
+        is_due = self._waiting["received_ms"] < now_ms
+        due, self._waiting = _where(self._waiting, is_due), _where(self._waiting, ~is_due)
         self._taken_ms = now_ms
-        return self._renderer.lines(due) if len(due) else None
+        if not len(due["kind"]):
+            return None
+        return self._renderer.lines(self._renderer.events(due, self._carts).sort_by(ARRIVAL_ORDER))
 
     def close(self) -> None:
         self._renderer.close()
@@ -87,7 +93,9 @@ def stream(
     written. A second without events writes no file. Raises ConfigError for a rate or an interval that is not positive.
     """
     if rate_per_second <= 0 or interval_seconds <= 0:
-        raise ConfigError("rate and interval of a live stream are above 0", f"got {rate_per_second}, {interval_seconds}")
+        raise ConfigError(
+            "rate and interval of a live stream are above 0", f"got {rate_per_second}, {interval_seconds}"
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     stop = stop_event or threading.Event()
     tide = _Tide(rate_per_second, seed, time.time_ns() // 1_000_000)
@@ -112,5 +120,3 @@ def _drop(out_dir: Path, now_ms: int, lines: pa.Table) -> None:
         for text in line_bytes(lines):
             file.write(text)
     draft.rename(out_dir / name)
-
-

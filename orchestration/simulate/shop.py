@@ -80,7 +80,9 @@ def make_population(seed: int, users: int, begin_ms: int, end_ms: int, anonymous
         device_count=rng.choice([1, 2, 3], users, p=[0.55, 0.35, 0.10]).astype(np.int64),
         clock_error_ms=error.astype(np.int64),
         consent=np.select(
-            [consent_draw < REFUSED_CONSENT_SHARE, consent_draw < REFUSED_CONSENT_SHARE + STATED_CONSENT_SHARE], [2, 1], 0
+            [consent_draw < REFUSED_CONSENT_SHARE, consent_draw < REFUSED_CONSENT_SHARE + STATED_CONSENT_SHARE],
+            [2, 1],
+            0,
         ),
         is_never_known=rng.random(users) < anonymous_share,
         favourite=rng.integers(0, len(CATEGORIES), users),

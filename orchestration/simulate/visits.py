@@ -90,7 +90,9 @@ def _visits(rng: np.random.Generator, population: Population, at_ms: Ints) -> Vi
     )
 
 
-def _rows(kind: int, visit: Ints, at_ms: Ints, product: Ints | int = -1, page: int | Ints = -1, quantity: Ints | int = 0) -> Columns:
+def _rows(
+    kind: int, visit: Ints, at_ms: Ints, product: Ints | int = -1, page: int | Ints = -1, quantity: Ints | int = 0
+) -> Columns:
     count = len(visit)
     return {
         "kind": np.full(count, kind),

@@ -12,14 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestration.errors import ConfigError
-from orchestration.simulate.shop import DAY_MS, DEFAULT_START, HOUR_MS, Ints, Population, catalogue, make_population, rhythm
+from orchestration.simulate.shop import (
+    DAY_MS,
+    DEFAULT_START,
+    HOUR_MS,
+    Ints,
+    Population,
+    catalogue,
+    make_population,
+    rhythm,
+)
 from orchestration.simulate.visits import ADD, Columns, draw_rows
 from orchestration.warehouse import read_sql
 
 EVENTS_PER_SLICE = 100_000
 DEFAULT_DAYS = 31.0
 EVENTS_PER_PERSON = 50
-COMMIT_ORDER = [("received_ms", "ascending"), ("message", "ascending"), ("copy", "ascending")]
+ARRIVAL_ORDER = [("received_ms", "ascending"), ("message", "ascending"), ("copy", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,15 @@ def make_plan(
     duplicate_share: float = 0.01,
     anonymous_share: float = 0.1,
 ) -> Plan:
-    """Defaults filled in: a month from DEFAULT_START, a person per 50 events. Raises ConfigError naming the argument."""
+    """Defaults filled in: a month from DEFAULT_START, a person per 50 events. Raises ConfigError by argument."""
     length = DEFAULT_DAYS if days is None else days
     people = max(20, events // EVENTS_PER_PERSON) if users is None else users
     shares = {"late_share": late_share, "duplicate_share": duplicate_share, "anonymous_share": anonymous_share}
     for name, share in shares.items():
         if not 0 <= share <= 0.9:
-            raise ConfigError(f"{name} is {share}", "it is a share of the events or people: give a number from 0 to 0.9")
+            raise ConfigError(
+                f"{name} is {share}", "it is a share of the events or people: give a number from 0 to 0.9"
+            )
     for name, number in {"events": events, "users": people}.items():
         if number < 1:
             raise ConfigError(f"{name} is {number}", "give a whole number of at least 1")
@@ -189,7 +200,7 @@ def wire_batches(plan: Plan, renderer: Renderer | None = None) -> Iterator[pa.Ta
             continue
         until = plan.end_ms if index == slices - 1 else int(drawing.bounds(index)[1])
         is_due = pc.less(waiting["received_ms"], until)
-        yield waiting.filter(is_due).sort_by(COMMIT_ORDER)
+        yield waiting.filter(is_due).sort_by(ARRIVAL_ORDER)
         waiting = waiting.filter(pc.invert(is_due))
     if renderer is None:
         own.close()

@@ -82,9 +82,6 @@ class Declaration(BaseModel):
     @field_validator("columns")
     @classmethod
     def _columns_are_wire_fields(cls, value: dict[str, str]) -> dict[str, str]:
-        for needed, why in ((("messageId",), "tells events apart"), (("userId", "anonymousId"), "says whose it is")):
-            if not set(needed) & set(value):
-                raise ValueError(f"{' or '.join(needed)} is missing, which {why}")
         for field, expression in value.items():
             group, _, key = field.partition(".")
             if field not in FIELDS and not (group in GROUPS and key):
@@ -96,6 +93,9 @@ class Declaration(BaseModel):
                 check_expression(expression)
             except ValueError as error:
                 raise ValueError(f"{field}: {error}") from error
+        for needed, why in ((("messageId",), "tells events apart"), (("userId", "anonymousId"), "says whose it is")):
+            if not set(needed) & set(value):
+                raise ValueError(f"{' or '.join(needed)} is missing, which {why}")
         nested = [field for field in value if any(other.startswith(field + ".") for other in value)]
         nested = [field for field in nested if field.startswith("context.")]
         if nested:
@@ -122,7 +122,7 @@ class Declaration(BaseModel):
 
 def check_expression(expression: str) -> None:
     """Raises ValueError unless `expression` is one DuckDB expression, by DuckDB's own parser."""
-    parsed = json.loads(_parse(f"select ({expression}\n)"))
+    parsed = json.loads(_parse(f"select try({expression}\n)"))
     if parsed["error"]:
         raise ValueError(f"not an SQL expression: {parsed['error_message']}")
     node = parsed["statements"][0]["node"] if len(parsed["statements"]) == 1 else {}
@@ -193,7 +193,9 @@ def read_declaration(path: Path) -> Declaration:
             location += re.findall(r"^'?([\w.]+)'?", message)[:1]
         line = _line_of(root, location)
         key = ".".join(location) or "the file"
-        raise ConfigError(f"{path}, line {line}, {key}: {message}", "see docs in orchestration/sources/*.yml") from error
+        raise ConfigError(
+            f"{path}, line {line}, {key}: {message}", "see the declarations shipped in orchestration/sources/"
+        ) from error
 
 
 def _line_of(node: yaml.Node | None, location: list[str]) -> int:

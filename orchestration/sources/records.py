@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow as pa
 from orchestration.errors import InputError
 from orchestration.sources.blocks import Positions, cut, positions_of, read_blocks
 
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 QUOTE, NEWLINE = 34, 10
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_RECORD_BYTES = 16 * 1024 * 1024  # a quote nobody closes must not swallow the rest of a large file
@@ -110,9 +112,7 @@ class _Cutter:
         count = int(record_last[-1]) + 1 if len(record_last) else 0
         broken = self._broken(starts[:count], ends[:count])
         broken_record = np.unique(np.searchsorted(record_last, np.flatnonzero(broken)))
-        spans = np.searchsorted(self.newlines, ends[record_last]) - np.searchsorted(
-            self.newlines, starts[record_first]
-        )
+        spans = np.searchsorted(self.newlines, ends[record_last]) - np.searchsorted(self.newlines, starts[record_first])
         many_lines = broken_record[spans[broken_record] > 0]
         stop = int(many_lines[0]) if len(many_lines) else len(record_last)
         self._keep(starts, ends, record_first[:stop], record_last[:stop], broken_record[broken_record < stop])
@@ -134,18 +134,17 @@ class _Cutter:
         self.bad.append((start, self.start))
         return True
 
-    def _broken(self, starts: Positions, ends: Positions) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _broken(self, starts: Positions, ends: Positions) -> Flags:
         """Fields with a quote that neither opens nor closes them (CR before the line end aside)."""
         quoted = np.searchsorted(self.quotes, ends) > np.searchsorted(self.quotes, starts)
         last = ends - 1
         last = np.where((self.bytes[np.maximum(last, 0)] == 13) & (self.bytes[ends] == NEWLINE), last - 1, last)
         last = np.maximum(last, 0)
         closed = (self.bytes[np.minimum(starts, len(self.bytes) - 1)] == QUOTE) & (self.bytes[last] == QUOTE)
-        return quoted & ~(closed & (last > starts))
+        broken: Flags = quoted & ~(closed & (last > starts))
+        return broken
 
-    def _keep(
-        self, starts: Positions, ends: Positions, first: Positions, last: Positions, broken: Positions
-    ) -> None:
+    def _keep(self, starts: Positions, ends: Positions, first: Positions, last: Positions, broken: Positions) -> None:
         fits = last - first + 1 == self.width
         fits[broken] = False
         if len(first):

@@ -55,7 +55,7 @@ create or replace temp macro load_text(field) as
 -- Most texts begin and end with a plain character, and trimming is slow.
 create or replace temp macro load_clean(value) as
     case
-        when value > ' ' and value < chr(127) and right(value, 1) > ' ' and right(value, 1) < chr(127) then value
+        when value >= '!' and value < chr(127) and right(value, 1) >= '!' and right(value, 1) < chr(127) then value
         else nullif(load_trim(value), '')
     end;
 

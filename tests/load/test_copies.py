@@ -24,9 +24,13 @@ BEST = """
 
 def assert_accounts(shop: Shop) -> None:
     assert shop.rows(WINNERS) == shop.rows(BEST)
-    unbalanced = "select * from raw.load_batches where events_read <> events_loaded + events_duplicate + events_quarantined"
+    unbalanced = (
+        "select * from raw.load_batches where events_read <> events_loaded + events_duplicate + events_quarantined"
+    )
     assert shop.rows(unbalanced) == []
-    assert shop.one("select sum(events_loaded) - sum(events_superseded) from raw.load_batches") == len(shop.rows(WINNERS))
+    assert shop.one("select sum(events_loaded) - sum(events_superseded) from raw.load_batches") == len(
+        shop.rows(WINNERS)
+    )
     counted = """
         select batch_id, source_name, count(*) filter (not is_duplicate), count(*) filter (is_duplicate)
         from raw.events group by all order by all

@@ -40,7 +40,9 @@ def test_killed_at_any_instant_and_restarted_each_event_is_in_exactly_once(setti
     with connect(settings.warehouse_path, wait_seconds=10) as connection:
         for path in waiting_files(settings):
             load_batch(connection, settings, files=[path])
-        found = connection.execute("select count(*), count(distinct event_key), max(event_seq) from raw.events").fetchone()
+        found = connection.execute(
+            "select count(*), count(distinct event_key), max(event_seq) from raw.events"
+        ).fetchone()
         assert found == (FILES * EVENTS,) * 3
         assert connection.execute("select count(*) from raw.quarantined_events").fetchone() == (FILES,)
         accounts = "select sum(events_read), sum(events_loaded), sum(files), count(*) from raw.load_batches"

@@ -26,7 +26,8 @@ def with_property(name: str, spelled: str) -> str:
 @pytest.mark.parametrize(
     ("spelled", "text"),
     [
-        ("1.10", "1.10"), ("1e3", "1e3"), ("-0", "-0"), ("0", "0"), ("12345678901234567890123", "12345678901234567890123"),
+        ("1.10", "1.10"), ("1e3", "1e3"), ("-0", "-0"), ("0", "0"),
+        ("12345678901234567890123", "12345678901234567890123"),
         ("1E+05", "1E+05"), ("true", "true"), ("false", "false"), ("null", None), ("{}", None), ("[1]", None),
         ('"  x  "', "x"), ('"\\u00a0x\\t"', "x"), ('""', None), ('"  "', None), ('"null"', "null"),
         ('"a\\"b\\\\c\\u00e9"', 'a"b\\cé'), ('"x 1.10 y"', "x 1.10 y"), ('"\\u0000"', "\0"),
@@ -43,7 +44,8 @@ def test_text_is_read_as_it_is_spelled(shop: Shop, spelled: str, text: str | Non
         ('"1e3"', "1000.0000"), ('" 5 "', "5.0000"), ('"+5"', "5.0000"), ('".5"', "0.5000"), ("1.5e-4", "0.0002"),
         ("123456789012345678901234567890e-20", "1234567890.1235"), ("99999999999999.9999", "99999999999999.9999"),
         ("99999999999999.99995", None), ("1e400", None), ("1e-400", "0.0000"), ('"1_000"', None), ('"0x10"', None),
-        ('"1,5"', None), ('"five"', None), ("true", None), ("[5]", None), ("null", None), ('"NaN"', None), ('"1e"', None),
+        ('"1,5"', None), ('"five"', None), ("true", None), ("[5]", None), ("null", None), ('"NaN"', None),
+        ('"1e"', None),
     ],
 )  # fmt: skip
 def test_a_price_is_exact_to_four_places_or_missing(shop: Shop, spelled: str, number: str | None) -> None:
@@ -68,9 +70,9 @@ def test_a_time_of_the_documented_form_is_read_as_utc(shop: Shop, spelled: str, 
 
 @pytest.mark.parametrize(
     "spelled",
-    ["2023-02-29", "2024-05-01T24:00:00Z", "2024-05-01T10:00:60Z", "2024-5-1", "2024-05-01T10", "20240501", " 2024-05-01",
+    ["2023-02-29", "2024-05-01T24:00:00Z", "2024-05-01T10:00:60Z", "2024-5-1", "2024-05-01T10", "20240501",
      "2024-05-01t10:00z", "2024-05-01T10:00:00.Z", "2024-05-01 10:00 Z", "2024-05-01T10:00+25:00", 1714557600000, "",
-     "0000-01-01", "yesterday", "2024-05-01\n"],
+     "0000-01-01", "yesterday", "2024-05-01\n", " 2024-05-01"],
 )  # fmt: skip
 def test_any_other_time_counts_as_absent(shop: Shop, spelled: Any) -> None:
     shop.drop("a.jsonl", [event("m", timestamp=spelled)])
@@ -114,7 +116,7 @@ def test_what_cannot_be_used_is_quarantined_with_its_reason_line_and_text(shop: 
     assert found == [("day/a.jsonl", 3, reason, line)]
 
 
-@pytest.mark.parametrize("text", ['x, ]', "NaN", "infinite", "[, }", 'say \\" nan , }'])
+@pytest.mark.parametrize("text", ["x, ]", "NaN", "infinite", "[, }", 'say \\" nan , }'])
 def test_strings_that_look_like_broken_json_are_only_strings(shop: Shop, text: str) -> None:
     shop.drop("a.jsonl", f'{{"messageId":"m","userId":"u","event":"e","timestamp":"2024-01-01","x":"{text}"}}')
     assert shop.load().events_loaded == 1

@@ -91,7 +91,10 @@ def test_the_same_content_under_another_name_is_noted_and_not_loaded_again(shop:
         ("b.jsonl", "the same content as a.jsonl, loaded in batch 1")
     ]
     assert shop.one("select count(*) from raw.events") == 1
-    assert shop.rows("select file_name, batch_id from raw.loaded_files order by all") == [("a.jsonl", 1), ("b.jsonl", None)]
+    assert shop.rows("select file_name, batch_id from raw.loaded_files order by all") == [
+        ("a.jsonl", 1),
+        ("b.jsonl", None),
+    ]
     assert waiting_files(shop.settings) == []
 
 
@@ -107,7 +110,10 @@ def test_a_single_file_can_be_a_batch_of_its_own(shop: Shop) -> None:
         shop.drop(name, [event(name)])
     for path in waiting_files(shop.settings):
         shop.load(files=[path])
-    assert shop.rows("select batch_id, file_name from raw.events order by event_seq") == [(1, "a.jsonl"), (2, "b.jsonl")]
+    assert shop.rows("select batch_id, file_name from raw.events order by event_seq") == [
+        (1, "a.jsonl"),
+        (2, "b.jsonl"),
+    ]
 
 
 def test_a_truncated_gzip_is_set_aside_and_the_rest_is_loaded(shop: Shop) -> None:
@@ -150,7 +156,10 @@ def test_lines_are_cut_exactly_whatever_their_ends_and_bytes(shop: Shop) -> None
     content = b"\xef\xbb\xbf" + good + b"\r\n\n \t\r\n" + b'{"x":"\xff\xfe"}\n' + b"\x00nul\n" + other
     shop.drop("a.jsonl", content)
     assert shop.load().events_read == 4
-    assert shop.rows("select line_number, event_text from raw.events order by 1") == [(1, good.decode()), (6, other.decode())]
+    assert shop.rows("select line_number, event_text from raw.events order by 1") == [
+        (1, good.decode()),
+        (6, other.decode()),
+    ]
     assert shop.rows("select line_number, reason, raw_text from raw.quarantined_events order by 1") == [
         (4, "not_json", '{"x":"��"}'),
         (5, "not_json", "\x00nul"),
@@ -212,9 +221,9 @@ def test_parquet_in_segments_layout_loads_without_a_declaration(shop: Shop, tmp_
     )
     pq.write_table(table, shop.settings.landing_path / "a[1].parquet")
     assert shop.load().events_loaded == 2
-    assert shop.rows("select known_user_id, price, page_url, occurred_at::varchar, line_number from raw.events order by 1")[
-        0
-    ][:4] == ("17", 1.5, "https://x", "2024-05-01 10:00:00")
+    assert shop.rows(
+        "select known_user_id, price, page_url, occurred_at::varchar, line_number from raw.events order by 1"
+    )[0][:4] == ("17", 1.5, "https://x", "2024-05-01 10:00:00")
     assert shop.one("select consent ->> '$.ads' from raw.events where event_id = 'm1'") == "true"
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import duckdb
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from orchestration.warehouse import read_sql
@@ -73,12 +73,13 @@ def spelled_json(value: Any) -> str:
     return json.dumps(value)
 
 
-digits = st.text("0123456789", min_size=1, max_size=25)
-json_numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", fullmatch=True).map(Spelled)
+json_numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", fullmatch=True).map(
+    Spelled
+)
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.text("0123456789+-.eE _x", max_size=12),
-    st.sampled_from(["null", "undefined", " NaN", "inf,]", "1e3", ' "1.10" ', "\0", "anon", "\\", "a\\\"b", "é" * 3]),
+    st.sampled_from(["null", "undefined", " NaN", "inf,]", "1e3", ' "1.10" ', "\0", "anon", "\\", 'a\\"b', "é" * 3]),
     json_numbers.map(str),
 )
 stamps = st.one_of(
@@ -87,7 +88,7 @@ stamps = st.one_of(
         r"(Z|[+-][0-2][0-9]:?[0-6][0-9])?",
         fullmatch=True,
     ),
-    st.sampled_from(["0001-01-01T00:00+01:00", "9999-12-31T23:59-01:00", "0000-01-01", "2024-01-01 ", "2024-01-01T1:00"]),
+    st.sampled_from(["0001-01-01T00:00+01:00", "9999-12-31T23:59-01:00", "0000-01-01", "2024-01-01 "]),
     texts,
 )  # fmt: skip
 values = st.one_of(texts, json_numbers, st.booleans(), st.none(), st.just({}), st.just([1.10]))
@@ -101,13 +102,15 @@ events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+# A failing event is shown alone; shrinking whole batches would take minutes to say the same.
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 @given(batch=st.lists(events, min_size=20, max_size=40))
 def test_hostile_values_are_read_as_the_page_says(batch: list[dict[str, Any]]) -> None:
     lines = [
         spelled_json(
             {
-                "messageId": "m", "userId": item["id"], "anonymousId": "a", "event": "e", "originalTimestamp": item["at"],
+                "messageId": "m", "userId": item["id"], "anonymousId": "a", "event": "e",
+                "originalTimestamp": item["at"],
                 "receivedAt": "2024-01-01", "properties": {"price": item["price"], "product_id": item["price"]},
                 "traits": item["noise"],
             }
@@ -123,19 +126,23 @@ def test_hostile_values_are_read_as_the_page_says(batch: list[dict[str, Any]]) -
         )
         for item in batch
     ]
-    assert read_by_the_loader(lines) == expected
+    found = read_by_the_loader(lines)
+    assert [trio for trio in zip(lines, found, expected, strict=True) if trio[1] != trio[2]] == []
 
 
 def read_by_the_loader(lines: list[str]) -> list[tuple[Any, ...]]:
     connection = _warehouse()
     connection.execute(read_sql("load_begin"))
     connection.execute(
-        "insert into load_records select 0, generate_subscripts($lines, 1), 1, unnest($lines), null, null", {"lines": lines}
+        "insert into load_records select 0, generate_subscripts($lines, 1), 1, unnest($lines), null, null",
+        {"lines": lines},
     )
     connection.execute(read_sql("load_typed"), {"max_event_bytes": 10**6})
     reasons = connection.execute("select distinct reason from load_typed where reason is not null").fetchall()
     assert reasons in ([], [("reserved_id",)])
-    return connection.execute("select known_user_id, product_id, price, client_time from load_typed order by row_id").fetchall()
+    return connection.execute(
+        "select known_user_id, product_id, price, client_time from load_typed order by row_id"
+    ).fetchall()
 
 
 @cache

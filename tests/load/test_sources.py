@@ -65,9 +65,20 @@ def test_a_source_of_ones_own_is_a_file_of_expressions(shop: Shop) -> None:
     content = "receipt;line;card;day;amount;count;mail\n1;1;c1;03.05.2024;9,95;2;y\n1;2;c1;31.02.2024;x;y;n\n1;3\n"
     shop.drop("till/a.csv", content)
     assert shop.load().quarantined == {"no_time": 1, "not_a_record": 1}
-    columns = "source_name, event_id, event_name, occurred_at::varchar, price::varchar, quantity::varchar, page_url, consent"
+    columns = (
+        "source_name, event_id, event_name, occurred_at::varchar, price::varchar, quantity::varchar, page_url, consent"
+    )
     assert shop.rows(f"select {columns} from raw.events") == [
-        ("till", "1-1", "order_completed", "2024-05-03 00:00:00", "9.9500", "2.0000", "https://till/1", '{"email":true}')
+        (
+            "till",
+            "1-1",
+            "order_completed",
+            "2024-05-03 00:00:00",
+            "9.9500",
+            "2.0000",
+            "https://till/1",
+            '{"email":true}',
+        )
     ]
     assert '"amount":"9,95"' in shop.one("select event_text from raw.events")
 
@@ -75,7 +86,10 @@ def test_a_source_of_ones_own_is_a_file_of_expressions(shop: Shop) -> None:
 def test_a_line_without_the_list_to_explode_is_quarantined(shop: Shop) -> None:
     shop.drop("a.jsonl", '{"session":1,"events":[{"aid":1,"ts":1659304800025,"type":"clicks"}]}\n{"session":2}\nbad\n')
     assert shop.load().quarantined == {"not_a_record": 1, "not_json": 1}
-    assert shop.rows("select line_number, reason from raw.quarantined_events order by 1") == [(2, "not_a_record"), (3, "not_json")]
+    assert shop.rows("select line_number, reason from raw.quarantined_events order by 1") == [
+        (2, "not_a_record"),
+        (3, "not_json"),
+    ]
 
 
 def test_a_file_that_lacks_a_mapped_column_is_set_aside(shop: Shop) -> None:
@@ -104,7 +118,7 @@ def test_an_own_declaration_replaces_the_shipped_one_of_its_name(shop: Shop) -> 
     ("change", "line", "says"),
     [
         (("userId: card", "userID: card"), 8, "userID"),
-        (("card", "card,"), 8, "userId"),
+        (("card", "card, day"), 8, "userId"),
         (("userId: card", "userId: (card"), 8, "userId"),
         (("format: csv", "format: xml"), 4, "format"),
         (("delimiter", "delimeter"), 5, "delimeter"),

@@ -11,16 +11,20 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.settings import PROJECT_DIR
 
 QUIET = ("--quiet", "--no-use-colors", "--log-level-file", "none", "--no-version-check", "--no-write-json")
+
+PARSED: dict[Path, Manifest] = {}
 
 
 @dataclass(frozen=True)
@@ -33,21 +37,34 @@ class Project:
     def dbt_dir(self) -> Path:
         return self.path / "dbt_project"
 
+    @property
+    def places(self) -> list[str]:
+        place = ["--project-dir", str(self.dbt_dir), "--profiles-dir", str(self.dbt_dir)]
+        return [*place, "--target-path", str(self.path / "target"), *QUIET]
+
+    @property
+    def manifest(self) -> Manifest:
+        """Parsed once: a third of a small build would be that. It holds the database's name, hence the variable."""
+        if self.path not in PARSED:
+            with environment(TRIPLINE_WAREHOUSE=str(self.path / "warehouse.duckdb")):
+                result = dbtRunner().invoke(["parse", *self.places])
+            assert isinstance(result.result, Manifest), result.exception
+            PARSED[self.path] = result.result
+        return PARSED[self.path]
+
     def dbt(self, warehouse: Path, *args: str) -> dbtRunnerResult:
         """Run one dbt command in this process and let go of the warehouse again."""
-        place = ("--project-dir", str(self.dbt_dir), "--profiles-dir", str(self.dbt_dir))
-        target = ("--target-path", str(self.path / "target"))
         with environment(TRIPLINE_WAREHOUSE=str(warehouse), TRIPLINE_HOME=str(warehouse.parent)):
             try:
-                return dbtRunner().invoke([*args, *place, *target, *QUIET])
+                return dbtRunner(manifest=self.manifest).invoke([*args, *self.places])
             finally:
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
-    def models(self, warehouse: Path) -> list[str]:
+    def models(self) -> list[str]:
         """All models, each after those it needs."""
-        result = self.dbt(warehouse, "list", "--resource-type", "model", "--output", "name")
-        assert result.success, result.exception
-        return [str(name) for name in result.result]  # type: ignore[union-attr]
+        nodes = {key: node for key, node in self.manifest.nodes.items() if node.resource_type == "model"}
+        needs = {key: [need for need in sorted(node.depends_on_nodes) if need in nodes] for key, node in nodes.items()}
+        return [nodes[key].name for key in TopologicalSorter(dict(sorted(needs.items()))).static_order()]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
 from orchestration.load import BatchReport, load_batch
@@ -24,27 +24,37 @@ from tests.replay.comparing import (
 )
 from tests.replay.evaluator import Counts, Evaluator
 from tests.replay.harness import Project, ask, copy_warehouse, write_lines
+from tests.replay.plans import BUILD, RUN, SEEDS, is_step
 from tests.replay.rules import Rules
-from tests.replay.streams import to_micros
+from tests.replay.streams import Sent, to_micros
 
 # What monitoring shows rests on wall times and holds no state of its own.
 WHOLE = ("--exclude", "monitoring")
+FINISHED = "select build_id from batches.finished_builds order by build_id"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A project and what its seeds mean to the evaluator."""
+
+    project: Project
+    rules: Rules
 
 
 @dataclass
 class Replay:
-    """A warehouse with its landing folder, and the evaluator beside it."""
+    """A warehouse with its landing folder, and the evaluator beside it. `seeded`: the seeds that steps may name."""
 
-    project: Project
     home: Path
-    rules: Rules
+    seeded: Sequence[Seeded]
+    active: int = 0
     evaluator: Evaluator = field(init=False)
     counts: dict[int, Counts] = field(default_factory=dict)
     clocks: dict[int, int] = field(default_factory=dict)
     _loads: int = 0
 
     def __post_init__(self) -> None:
-        self.evaluator = Evaluator(self.rules)
+        self.evaluator = Evaluator(self.seeded[self.active].rules)
         self.settings = Settings(home=self.home, settle_seconds=0)
 
     @property
@@ -54,46 +64,71 @@ class Replay:
     def load(self, lines: Sequence[str]) -> BatchReport:
         """One batch; without lines, a file that holds nothing but ends of lines."""
         self._loads += 1
-        text = lines or [""] * self._loads
-        file = write_lines(self.settings.landing_path, f"{self._loads:03d}.jsonl", text)
+        file = write_lines(self.settings.landing_path, f"{self._loads:03d}.jsonl", lines or [""] * self._loads)
         report = load_batch(self.warehouse, self.settings, replay=True, files=[file])
         assert report.batch_id is not None and report.clock_at is not None, report
-        clock = to_micros_naive(report.clock_at)
+        clock = to_micros(report.clock_at.replace(tzinfo=UTC))
         counts = self.evaluator.load(report.batch_id, lines, clock)
         assert clock == max(counts.complete_through or 0, *self.clocks.values(), 0), report
         self.counts[report.batch_id], self.clocks[report.batch_id] = counts, clock
+        if self._loads == 1:
+            self._seed()
         return report
 
-    def change(self, project: Project, rules: Rules) -> None:
-        """Other seeds from here on: another copy of the project, and an evaluator that knows nothing of before."""
-        self.project, self.rules = project, rules
-        self.evaluator.change(rules)
+    def take(self, step: str) -> None:
+        """A whole build must succeed and be finished; of half a build nothing is asked but that it is not."""
+        if step.startswith(SEEDS):
+            self.active = int(step.removeprefix(SEEDS))
+            self.evaluator.change(self.seeded[self.active].rules)
+            self._seed()
+            return
+        before = ask(self.warehouse, FINISHED)
+        if step == BUILD:
+            self._dbt(self.warehouse, *WHOLE)
+            assert len(ask(self.warehouse, FINISHED)) == len(before) + 1, "a whole build was not finished"
+            return
+        self.seeded[self.active].project.dbt(self.warehouse, "run", *step.removeprefix(RUN).split())
+        assert ask(self.warehouse, FINISHED) == before, f"{step} counts as a whole build"
 
-    def build(self) -> None:
-        """A whole build; seeds are loaded with it."""
-        result = self.project.dbt(self.warehouse, "run", *WHOLE)
-        assert result.success, result.exception or [one.message for one in result.result if one.status == "error"]
+    def _seed(self) -> None:
+        result = self.seeded[self.active].project.dbt(self.warehouse, "seed")
+        assert result.success, result.exception
+
+    def _dbt(self, warehouse: Path, *args: str) -> None:
+        result = self.seeded[self.active].project.dbt(warehouse, "run", *args)
+        assert result.success, result.exception or [one.message for one in result.result if one.status == "error"]  # type: ignore[union-attr]
 
     def differences(self) -> list[Difference]:
         """Against the evaluator, every user, every table that is a function of the events."""
-        keys = event_keys(self.warehouse)
-        self.evaluator.use_keys(keys)
+        self.evaluator.use_keys(event_keys(self.warehouse))
         truth = self.evaluator.truth()
         return [
             *compare_events(self.warehouse, self.evaluator),
             *compare_quarantine(self.warehouse, self.evaluator),
             *compare_counts(self.warehouse, self.counts, self.clocks),
-            *compare_visits(self.warehouse, truth, self.rules),
+            *compare_visits(self.warehouse, truth, self.evaluator.rules),
             *compare_matches(self.warehouse, truth),
         ]
 
     def differences_to_full_refresh(self) -> list[Difference]:
         """Against a full refresh on a copy of the warehouse."""
         copy = copy_warehouse(self.warehouse, self.home / "anew" / "warehouse.duckdb")
-        result = self.project.dbt(copy, "run", "--full-refresh", *WHOLE)
-        assert result.success, result.exception
+        self._dbt(copy, "--full-refresh", *WHOLE)
         return compare_tables(self.warehouse, copy)
 
 
-def to_micros_naive(moment: datetime) -> int:
-    return to_micros(moment.replace(tzinfo=UTC))
+def play(replay: Replay, history: Sequence[Sent], *, is_thorough: bool = True) -> list[Difference]:
+    """The first differences that a history leads to; looked for after every whole build where `is_thorough`, at the
+    end always, there also against a full refresh."""
+    batches = max(one.batch for one in history)
+    for batch in range(1, batches + 1):
+        mine = [one for one in history if one.batch == batch]
+        replay.load([one.line for one in mine if not is_step(one)])
+        steps = [one.line for one in mine if is_step(one)]
+        if batch == batches:
+            steps = [*steps, BUILD] if steps[-1:] != [BUILD] else steps
+        for step in steps:
+            replay.take(step)
+            if step == BUILD and (is_thorough or batch == batches) and (found := replay.differences()):
+                return found
+    return replay.differences_to_full_refresh()

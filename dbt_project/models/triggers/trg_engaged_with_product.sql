@@ -30,7 +30,8 @@ matches as (
 evidence as (
     select engaged.user_id, engaged.matched_us, min(activity.event_key) as event_key, activity.occurred_us
     from engaged
-    inner join activity on engaged.user_id = activity.user_id
+    inner join activity
+        on engaged.user_id = activity.user_id and engaged.visit_started_us = activity.visit_started_us
     where activity.occurred_us in (engaged.visit_started_us, engaged.matched_us)
     group by engaged.user_id, engaged.matched_us, activity.occurred_us
     union all

@@ -1,7 +1,27 @@
+-- depends_on: {{ ref('int_batch__events') }} {{ ref('int_batch__visits') }}
 {% set thresholds = get_thresholds('lapsed_user', ['wait_seconds']) %}
 
--- Before the working set only the ends of visits can open an absence of more than half an hour.
+{% set wait_us = thresholds['wait_seconds'] | int * 1000000 %}
+
+-- An absence of 30 minutes or more begins at the end of a visit and ends at the start of the next one.
 with steps as (
+    {% if wait_us >= 1800000000 %}
+    select
+        user_id,
+        visit_ended_us as occurred_us,
+        last_event_key as event_key,
+        1 as is_opener,
+        0 as is_closer
+    from {{ ref('int_batch__visits') }}
+    union all
+    select
+        user_id,
+        visit_started_us,
+        first_event_key,
+        0,
+        case when visit_started_us < visit_ended_us then 1 else 0 end
+    from {{ ref('int_batch__visits') }}
+    {% else %}
     select
         user_id,
         occurred_us,
@@ -10,6 +30,7 @@ with steps as (
         0 as is_closer
     from {{ ref('int_batch__events') }}
     where is_active
+    {% endif %}
     union all
     select
         user_id,
@@ -21,7 +42,7 @@ with steps as (
 ),
 
 lapsed as (
-    {{ absence_after('steps', thresholds['wait_seconds'] | int * 1000000) | indent(4) }}
+    {{ absence_after('steps', wait_us) | indent(4) }}
 ),
 
 matches as (

@@ -1,9 +1,33 @@
 {% set thresholds = get_thresholds('time_on_page', ['dwell_seconds']) %}
+{% set dwell_us = thresholds['dwell_seconds'] | int * 1000000 %}
 
-with activity as (
-    select *
-    from {{ ref('int_batch__events') }}
-    where is_active
+-- Only a visit longer than the dwell, with a product viewed in it, can hold a match.
+with visits as (
+    select
+        events.user_id,
+        events.visit_started_us
+    from {{ ref('int_batch__events') }} as events
+    inner join {{ ref('int_batch__visits') }} as visits
+        on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
+    where
+        events.event_name = 'product_viewed'
+        and events.is_active
+        and visits.visit_ended_us - visits.visit_started_us > {{ dwell_us }}
+    group by events.user_id, events.visit_started_us
+),
+
+activity as (
+    select
+        events.user_id,
+        events.visit_started_us,
+        events.event_key,
+        events.event_name,
+        events.occurred_us,
+        events.page_url
+    from {{ ref('int_batch__events') }} as events
+    inner join visits
+        on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
+    where events.is_active
 ),
 
 pages as (
@@ -19,7 +43,7 @@ views as (
 ),
 
 stays as (
-    {{ dwell('views', 'pages', 'activity', thresholds['dwell_seconds'] | int * 1000000) | indent(4) }}
+    {{ dwell('views', 'pages', 'activity', dwell_us) | indent(4) }}
 ),
 
 matches as (

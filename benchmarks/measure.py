@@ -1,0 +1,112 @@
+"""One measurement in a process of its own, so that its peak memory is its own: prints one JSON object.
+
+python -m benchmarks.measure build|refresh|batch|floor HOME [FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from orchestration.dbt import DBT_PROJECT_DIR
+from orchestration.load import load_batch
+try:
+    from orchestration.publish import publish
+except ImportError:
+    publish = lambda s: None
+from orchestration.settings import Settings
+from orchestration.warehouse import connect
+
+
+def main() -> None:
+    what, home, *rest = sys.argv[1:]
+    settings = Settings(home=Path(home))
+    figures = {"floor": floor, "build": build, "refresh": refresh, "batch": batch}[what](settings, *rest)
+    figures["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    print(json.dumps(figures))
+
+
+def floor(settings: Settings) -> dict[str, Any]:
+    """Seconds that DuckDB needs to read the columns the triggers read and to sort them by user and time."""
+    with connect(settings.warehouse_path) as connection:
+        started = time.perf_counter()
+        connection.execute(
+            "create temp table sorted as select identity_id, occurred_at, event_key, event_name, page_url, product_id, "
+            "category, price, quantity from staging.stg_events order by identity_id, occurred_at, event_key"
+        )
+        return {"seconds": round(time.perf_counter() - started, 2)}
+
+
+def build(settings: Settings) -> dict[str, Any]:
+    return _dbt(settings, [])
+
+
+def refresh(settings: Settings) -> dict[str, Any]:
+    return _dbt(settings, ["--full-refresh"])
+
+
+def batch(settings: Settings, *files: str) -> dict[str, Any]:
+    """The last of the files is measured, the ones before it warm this process up."""
+    figures: dict[str, Any] = {}
+    for file in files:
+        landed = settings.landing_path / Path(file).name
+        landed.hardlink_to(file)
+        started = time.perf_counter()
+        load_batch(settings.warehouse_path, settings, replay=True, files=[landed])
+        loaded = time.perf_counter()
+        figures = _dbt(settings, [])
+        built = time.perf_counter()
+        publish(settings)
+        ended = time.perf_counter()
+        figures |= {
+            "load_seconds": round(loaded - started, 2),
+            "build_seconds": round(built - loaded, 2),
+            "publish_seconds": round(ended - built, 2),
+            "seconds": round(ended - started, 2),
+        }
+    with connect(settings.warehouse_path) as connection:
+        figures["affected_users"], figures["late_users"] = connection.execute(
+            "select count(*), count(*) filter (where is_late) from batches.int_batch__affected_users"
+        ).fetchall()[0]
+        figures["working_set"] = connection.execute("select count(*) from batches.int_batch__events").fetchall()[0][0]
+    return figures
+
+
+def _dbt(settings: Settings, options: list[str]) -> dict[str, Any]:
+    """Seeds and models, no tests. Seconds in SQL are what dbt says each statement took."""
+    statements: dict[str, float] = defaultdict(float)
+
+    def listen(event: Any) -> None:
+        if event.info.name == "SQLQueryStatus":
+            statements[event.data.node_info.node_name or "-"] += event.data.elapsed
+
+    arguments = ["--quiet", "--log-path", str(settings.home / "logs"), "build", "--exclude-resource-type", "unit_test",
+                 "--exclude-resource-type", "test", "--project-dir", str(DBT_PROJECT_DIR),
+                 "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(settings.dbt_target), *options]
+    import os
+
+    os.environ["TRIPLINE_WAREHOUSE"] = str(settings.warehouse_path)
+    started = time.perf_counter()
+    result = dbtRunner(callbacks=[listen]).invoke(arguments)
+    seconds = time.perf_counter() - started
+    DuckDBConnectionManager.close_all_connections()
+    if not result.success:
+        raise SystemExit(f"dbt failed: {[r.message for r in result.result.results if r.status == 'error']}")
+    slowest = sorted(statements.items(), key=lambda item: -item[1])[:6]
+    return {
+        "seconds": round(seconds, 2),
+        "sql_seconds": round(sum(statements.values()), 2),
+        "slowest": {name: round(value, 2) for name, value in slowest},
+    }
+
+
+if __name__ == "__main__":
+    main()

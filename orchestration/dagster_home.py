@@ -1,0 +1,82 @@
+"""Dagster's own folder, and the command that serves the UI with schedule and sensors on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestration.settings import PROJECT_DIR, Settings
+
+MARKER = "# Written by Tripline. Take this line out to keep a file of your own.\n"
+
+
+def dagster_yaml(settings: Settings) -> dict[str, Any]:
+    """The instance's configuration. Storage is Dagster's default, SQLite under its home."""
+    return {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        # One run at a time for each pool: batches one after the other, pushes one after the other, a push beside a
+        # batch. Counted by run, because a slot that a killed step held would stay taken.
+        "concurrency": {
+            "runs": {"max_concurrent_runs": 2},
+            "pools": {"default_limit": 1, "granularity": "run"},
+        },
+        "run_coordinator": {
+            "module": "dagster._core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": 1},
+        },
+        "run_launcher": {"module": "orchestration.run_launcher", "class": "WatchedRunLauncher"},
+        "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "start_timeout_seconds": 180},
+        "run_retries": {"enabled": False},
+        # A tick that waits for the warehouse must not hold up the others.
+        "sensors": {"use_threads": True, "num_workers": 4},
+        "schedules": {"use_threads": True, "num_workers": 2},
+        "compute_logs": {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": str(settings.dagster_home / "compute_logs")},
+        },
+        "local_artifact_storage": {
+            "module": "dagster._core.storage.root",
+            "class": "LocalArtifactStorage",
+            "config": {"base_dir": str(settings.dagster_home)},
+        },
+        "retention": {
+            "schedule": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}},
+            "sensor": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}},
+        },
+    }
+
+
+def write_dagster_home(settings: Settings) -> Path:
+    """The folder for DAGSTER_HOME, with a dagster.yaml; a person's own file there is left alone."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "dagster.yaml"
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(MARKER):
+        return home
+    draft = path.with_suffix(".tmp")
+    draft.write_text(MARKER + yaml.safe_dump(dagster_yaml(settings), sort_keys=False), encoding="utf-8")
+    draft.replace(path)
+    return home
+
+
+def dev_command(settings: Settings, host: str = "127.0.0.1", port: int = 3000) -> tuple[list[str], dict[str, str]]:
+    """(command, environment) for `dagster dev`; writes Dagster's home first. Run it in the project's folder.
+
+    The environment is the caller's: it may hold what the push needs (TRIPLINE_WEBHOOK_URL and the secret).
+    """
+    dagster = Path(sys.executable).with_name("dagster")
+    command = [str(dagster), "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(write_dagster_home(settings)),
+        "TRIPLINE_HOME": str(settings.home),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")])),
+    }
+    return command, environment

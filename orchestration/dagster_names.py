@@ -1,0 +1,40 @@
+"""Names that more than one Dagster definition needs, and how an error of ours looks as a failed step."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.errors import TriplineError
+
+BATCH_JOB = "process_micro_batch_job"
+PUSH_JOB = "push_firings_job"
+
+# Both have the instance's default limit, one run at a time. A push holds the warehouse for moments only, so it may
+# run beside a batch; two pushes would send the same rows.
+WAREHOUSE_POOL = "warehouse"
+PUSH_POOL = "push"
+
+RAW_TABLES = {
+    "events": "Every usable event, copies too, unchanged, in arrival order.",
+    "superseded_events": "Rows that counted until a better copy of the same event came.",
+    "quarantined_events": "What could not be used, with its text and the reason.",
+    "load_batches": "One row per batch and source: counts, and how far the source is complete.",
+    "loaded_files": "Which files were taken, by content, and which were set aside.",
+    "sources": "What is declared, as of the last batch.",
+}
+RAW_EVENTS = dg.AssetKey(["raw", "events"])
+FIRINGS = dg.AssetKey(["triggers", "trigger_firings"])
+OUTBOX = dg.AssetKey(["triggers", "campaign_outbox"])
+DELIVERIES = dg.AssetKey(["triggers", "campaign_deliveries"])
+PUBLISHED = dg.AssetKey(["published", "query_tables"])
+
+
+def failure(error: TriplineError, metadata: dict[str, dg.MetadataValue] | None = None) -> dg.Failure:
+    """The step's failure, saying what to do. No retry inside the run: the next tick or batch is the retry."""
+    advice = error.hint or "see the text above"
+    next_run = "a later run tries again by itself" if error.retry else "runs fail like this until it is mended"
+    return dg.Failure(
+        description=f"{error.message}\n\nWhat to do: {advice} ({next_run}).",
+        metadata={"what_to_do": advice, **(metadata or {})},
+        allow_retries=False,
+    )

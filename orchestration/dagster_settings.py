@@ -1,0 +1,24 @@
+"""When Dagster runs what, from the environment (prefix TRIPLINE_DAGSTER_)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DagsterSettings(BaseSettings):
+    """Each is an environment variable `TRIPLINE_DAGSTER_<NAME>`, read when the definitions load. Times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIPLINE_DAGSTER_", extra="ignore")
+
+    batch_cron: str = Field(default="* * * * *", description="when the schedule looks for a micro-batch")
+    freshness_seconds: int = Field(
+        default=3_600, ge=60, description="a load or firings older than this fail their freshness check"
+    )
+    tick_wait_seconds: float = Field(
+        default=2.0, ge=0, le=30, description="a tick waits this long for the warehouse, then skips; Dagster allows 60"
+    )
+    retry_seconds: float = Field(
+        default=10.0, ge=0, description="wait before a third run for the same content, doubled from then on"
+    )
+    retry_max_seconds: float = Field(default=600.0, ge=0, description="but no longer than this")

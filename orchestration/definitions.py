@@ -1,0 +1,11 @@
+"""What `dagster dev` loads: everything under defs/, run in one process, because one process can write to DuckDB."""
+
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return dg.Definitions.merge(found, dg.Definitions(executor=dg.in_process_executor))

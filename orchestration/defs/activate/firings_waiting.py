@@ -1,0 +1,32 @@
+"""Asks for a push as soon as something fired that no attempt has settled."""
+
+import dagster as dg
+
+from orchestration.dagster_names import PUSH_JOB
+from orchestration.dagster_settings import DagsterSettings
+from orchestration.errors import WarehouseLocked
+from orchestration.push import outbox_fingerprint
+from orchestration.settings import get_settings
+from orchestration.ticks import busy_reason, run_request
+from orchestration.warehouse import connect
+
+
+@dg.sensor(job_name=PUSH_JOB, minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def firings_waiting_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Looks into the outbox. The key is made of the rows that are due and of how often each was tried."""
+    settings = get_settings()
+    if not settings.warehouse_path.exists():
+        return dg.SkipReason("nothing was ever loaded")
+    if busy := busy_reason(context.instance, PUSH_JOB):
+        return dg.SkipReason(busy)
+    try:
+        # A batch lets go of the warehouse between its steps, so a short wait mostly finds a gap.
+        with connect(
+            settings.warehouse_path, read_only=True, wait_seconds=DagsterSettings().tick_wait_seconds
+        ) as warehouse:
+            content = outbox_fingerprint(warehouse)
+    except WarehouseLocked as error:
+        return dg.SkipReason(str(error))
+    if content is None:
+        return dg.SkipReason("every firing is settled or waits for its time")
+    return run_request(context.instance, PUSH_JOB, content)

@@ -1,0 +1,57 @@
+"""Every dbt model and seed as an asset, every dbt test as an asset check."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from orchestration.dagster_dbt_run import build_models
+from orchestration.dagster_names import DELIVERIES, OUTBOX, WAREHOUSE_POOL
+from orchestration.dbt_manifest import prepared_project
+from orchestration.settings import get_settings
+
+PROJECT = prepared_project(get_settings())
+
+
+class Translator(DagsterDbtTranslator):
+    """Asset key = schema/table, group = folder."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """dbt's spec, less one edge: the outbox subtracts what the delivery log says is done, and the log is written
+        from the outbox. The graph shows the second."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if spec.key != OUTBOX:
+            return spec
+        return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != DELIVERIES])
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        table = dbt_resource_props.get("identifier") or dbt_resource_props.get("alias") or dbt_resource_props["name"]
+        return dg.AssetKey([dbt_resource_props["schema"], table])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        if dbt_resource_props["resource_type"] == "seed":
+            return "seeds"
+        folders = dbt_resource_props["fqn"][1:-1]
+        return folders[0] if folders else None
+
+
+@dbt_assets(
+    manifest=PROJECT.manifest_path,
+    project=PROJECT,
+    dagster_dbt_translator=Translator(),
+    name="dbt_models",
+    exclude="resource_type:unit_test",
+    pool=WAREHOUSE_POOL,
+)
+def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    """Seeds, models and tests, in the order of their references, by one dbt command."""
+    yield from build_models(context, dbt, get_settings())
+
+
+finished_builds = dg.AssetSpec(
+    dg.AssetKey(["batches", "finished_builds"]),
+    group_name="batches",
+    description="Builds that ended well, written when the last model did; where the next batch starts from.",
+    kinds={"duckdb"},
+)

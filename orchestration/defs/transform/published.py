@@ -1,0 +1,40 @@
+"""The database that people query, brought up to date after every batch."""
+
+from typing import Any
+
+import dagster as dg
+
+from orchestration.dagster_names import PUBLISHED, WAREHOUSE_POOL, failure
+from orchestration.errors import TriplineError
+from orchestration.settings import get_settings
+
+TABLES = [
+    ["triggers", "trigger_matches"],
+    ["triggers", "trigger_decisions"],
+    ["triggers", "trigger_firings"],
+    ["triggers", "user_trigger_flags"],
+    ["triggers", "user_behavior"],
+    ["triggers", "campaign_outbox"],
+    ["monitoring", "trigger_health"],
+    ["monitoring", "trigger_quality"],
+]
+
+
+@dg.asset(
+    key=PUBLISHED,
+    deps=[dg.AssetKey(path) for path in TABLES],
+    group_name="published",
+    kinds={"duckdb"},
+    pool=WAREHOUSE_POOL,
+)
+def query_tables(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """A separate file, replaced whole: open sessions keep what they see, and nobody ever waits for a batch."""
+    from orchestration.publish import publish
+
+    settings = get_settings()
+    try:
+        report = publish(settings)
+    except TriplineError as error:
+        raise failure(error) from error
+    facts = report.model_dump(mode="json")
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(settings.published_path), **facts})

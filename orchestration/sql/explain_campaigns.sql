@@ -1,0 +1,6 @@
+select
+    campaign,
+    destination,
+    is_enabled,
+from config.campaigns
+order by campaign

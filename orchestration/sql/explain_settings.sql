@@ -1,0 +1,5 @@
+select
+    setting,
+    value,
+from config.settings
+order by setting

@@ -1,0 +1,9 @@
+select
+    trigger_name,
+    parameter,
+    value,
+    unit,
+    description,
+from config.trigger_thresholds
+where variant = 'default'
+order by trigger_name, parameter
