@@ -28,7 +28,7 @@ WIRE_COLUMNS = (
 
 @dataclass
 class SimulationReport:
-    """What was written. `duplicates` were sent again, `late` are first copies received over a minute after they happened."""
+    """What was written. `duplicates` were sent again; `late` are first copies that came over a minute late."""
 
     files: list[Path] = field(default_factory=list)
     events: int = 0

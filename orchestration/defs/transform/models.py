@@ -55,3 +55,10 @@ finished_builds = dg.AssetSpec(
     description="Builds that ended well, written when the last model did; where the next batch starts from.",
     kinds={"duckdb"},
 )
+
+config_versions = dg.AssetSpec(
+    dg.AssetKey(["raw", "config_versions"]),
+    group_name="batches",
+    description="Every version of the seeds that a batch was computed with, written with the batch's limits.",
+    kinds={"duckdb"},
+)
