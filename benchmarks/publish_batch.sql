@@ -90,7 +90,7 @@ select
     rows.* replace (
         'build-' || $batch_id as build_id,
         rows.upto_batch_id as done_batch_id,
-        $batch_id as upto_batch_id,
+        $batch_id::bigint as upto_batch_id,
         false as is_full,
         null::varchar as full_reason
     ),

@@ -31,27 +31,38 @@ Facts = dict[str, Any]
 
 
 def build_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
-    """dbt's events as they come; those of the models that MEASURED names when dbt has ended and let go of the
-    warehouse, with figures. Raises Failure with dbt's own words; what was built before is materialized."""
+    """dbt's events, as they come up to the first model that MEASURED names. The figures for those can be read only
+    when dbt has let go of the warehouse, and Dagster takes outputs in the order of the graph, so the rest comes then.
+    Raises Failure with dbt's own words; what was built before the error is materialized."""
     # Taken before dbt reads the files: what changes meanwhile is a change since this run.
     context.instance.add_run_tags(context.run_id, {PROJECT_TAG: project_fingerprint()})
-    held: list[dg.Output[Any]] = []
+    held: list[Any] = []
     problem: TriplineError | None = None
     try:
         for event in _events_of_build(context, dbt, settings):
-            if isinstance(event, dg.Output) and event.output_name in MEASURED:
+            if held or _is_measured(event):
                 held.append(event)
             else:
                 yield event
     except TriplineError as error:
         problem = error
-    if held:
-        with connect(settings.warehouse_path, read_only=True, wait_seconds=settings.lock_timeout_seconds) as warehouse:
-            facts = {event.output_name: MEASURED[event.output_name](warehouse) for event in held}
-        for event in held:
-            yield event.with_metadata({**event.metadata, **facts[event.output_name]})
+    yield from _with_figures(held, settings)
     if problem:
         raise failure(problem) from problem
+
+
+def _is_measured(event: object) -> bool:
+    return isinstance(event, dg.Output) and event.output_name in MEASURED
+
+
+def _with_figures(held: list[Any], settings: Settings) -> Iterator[Any]:
+    measured = [event.output_name for event in held if _is_measured(event)]
+    figures: dict[str, Facts] = {}
+    if measured:
+        with connect(settings.warehouse_path, read_only=True, wait_seconds=settings.lock_timeout_seconds) as warehouse:
+            figures = {name: MEASURED[name](warehouse) for name in measured}
+    for event in held:
+        yield event.with_metadata({**event.metadata, **figures[event.output_name]}) if _is_measured(event) else event
 
 
 def _events_of_build(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
@@ -168,7 +179,6 @@ def _firings(warehouse: duckdb.DuckDBPyConnection) -> Facts:
 
 # By the name of the output in the step, which is how its event names the model.
 MEASURED: dict[str, Callable[[duckdb.DuckDBPyConnection], Facts]] = {
-    dg.AssetKey(["batches", "int_batch__limits"]).to_python_identifier(): _limits,
     dg.AssetKey(["triggers", "trigger_matches"]).to_python_identifier(): _matches,
     dg.AssetKey(["triggers", "trigger_decisions"]).to_python_identifier(): _decisions,
     FIRINGS.to_python_identifier(): _firings,

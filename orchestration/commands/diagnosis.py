@@ -113,7 +113,6 @@ class DoctorReport(_Frozen):
     places: dict[str, Place]
     free_disk_bytes: int
     lock: Lock
-    schema_version: int | None
     missing_columns: list[str]
     read_from: str | None
     last_batch: LastBatch | None

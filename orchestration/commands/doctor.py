@@ -82,7 +82,6 @@ def doctor(settings: Settings) -> DoctorReport:
         paths=_paths(settings),
         places=_places(settings),
         free_disk_bytes=shutil.disk_usage(_nearest_folder(settings.home)).free,
-        schema_version=None,
         landing=_landing(settings, set_aside),
         environment=_environment(settings),
         problems=[],

@@ -74,7 +74,8 @@ def _places(report: DoctorReport) -> Iterator[Problem]:
     if report.paths.warehouse == report.paths.published:
         yield _problem("warehouse and published database are one file", "give TRIPLINE_PUBLISHED a path of its own")
     if not report.places["landing"].exists:
-        yield _note("there is no landing folder yet", f"create {report.paths.landing}, or run `tripline batch`, and put event files there")
+        fix = f"create {report.paths.landing}, or run `tripline batch`, and put event files there"
+        yield _note("there is no landing folder yet", fix)
     if report.places["warehouse"].exists and not report.places["published"].exists and report.last_build:
         yield _note("nothing is published yet", "the next `tripline batch` publishes")
 
@@ -82,12 +83,13 @@ def _places(report: DoctorReport) -> Iterator[Problem]:
 def _lock(report: DoctorReport, problem: str) -> Iterator[Problem]:
     lock = report.lock
     if lock.state == "missing":
-        yield _note("there is no warehouse yet", "put event files into the landing folder and run `tripline batch`, or try `make demo`")
+        fix = "put event files into the landing folder and run `tripline batch`, or try `make demo`"
+        yield _note("there is no warehouse yet", fix)
     elif lock.state == "locked":
         who = f"process {lock.holder.pid} ({lock.holder.command})" if lock.holder else "another process"
         yield _note(
             f"the warehouse is held by {who}",
-            "if it is a batch, wait for it; if it is a session of yours, close it and open the published database instead",
+            "if it is a batch, wait for it; if it is a session of yours, close it and open the published database",
         )
     elif lock.state == "unreadable":
         yield _problem(f"the warehouse cannot be read: {problem}", "bring back a backup with `tripline restore`")
@@ -132,9 +134,10 @@ def _clock(report: DoctorReport, progress: list[dict[str, Any]]) -> Iterator[Pro
             "set this machine's clock: decisions made before it catches up keep the later time",
         )
     elif batch.clock_at > now + CLOCK_TOLERANCE:
+        ahead = duration((batch.clock_at - now).total_seconds())
         yield _problem(
-            f"the clock of the last batch is {when(batch.clock_at)}, {duration((batch.clock_at - now).total_seconds())} ahead",
-            "it never goes back: live batches keep that time until then. Replay events from the future in a home of their own",
+            f"the clock of the last batch is {when(batch.clock_at)}, {ahead} ahead",
+            "it never goes back: live batches keep that time until then. Replay the future in a home of its own",
         )
     oldest = progress[0]["complete_through"] if progress else batch.complete_through
     if oldest and not batch.is_replay and batch.clock_at - oldest > OLD_DATA:
@@ -149,16 +152,16 @@ def _clock(report: DoctorReport, progress: list[dict[str, Any]]) -> Iterator[Pro
 def _landing(report: DoctorReport) -> Iterator[Problem]:
     landing = report.landing
     if landing.waiting:
-        yield _note(
-            f"{count(landing.waiting, 'file')} ({size(landing.waiting_bytes)}) wait to be loaded", "run `tripline batch`"
-        )
+        waiting = f"{count(landing.waiting, 'file')} ({size(landing.waiting_bytes)})"
+        yield _note(f"to be loaded: {waiting}", "run `tripline batch`")
     for file in landing.set_aside[:5]:
         yield _problem(
             f"{file.file_name} was set aside: {file.reason}",
             "mend it and put it back into the landing folder, or delete it from .set_aside/",
         )
     if len(landing.set_aside) > 5:
-        yield _problem(f"{len(landing.set_aside) - 5} more files were set aside", "see .set_aside/ in the landing folder")
+        more = len(landing.set_aside) - 5
+        yield _problem(f"{count(more, 'more file')} set aside", "see .set_aside/ in the landing folder")
 
 
 def _quarantine(report: DoctorReport) -> Iterator[Problem]:
@@ -198,4 +201,5 @@ def _outbox(report: DoctorReport) -> Iterator[Problem]:
     oldest = min((row.oldest_decided_at for row in waiting if row.oldest_decided_at), default=None)
     make = _problem if clock_at and oldest and clock_at - oldest > OLD_OUTBOX else _note
     since = f", the oldest decided {when(oldest)}" if oldest else ""
-    yield make(f"{count(firings, 'firing')} wait to be sent{since}", "run `tripline push`; `tripline explain <user>` has the platform's answers")
+    fix = "run `tripline push`; `tripline explain <user>` has the platform's answers"
+    yield make(f"to be sent: {count(firings, 'firing')}{since}", fix)

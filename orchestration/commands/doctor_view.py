@@ -12,7 +12,7 @@ from orchestration.commands.words import count, duration, size, when
 def render(report: DoctorReport, console: Console) -> None:
     """Prints it; nothing in it is taken for markup, since file names and messages come from elsewhere."""
     _section(console, "versions", [(name, version) for name, version in report.versions.items()])
-    _section(console, "paths", [("home", f"{report.paths.home}  ({size(report.free_disk_bytes)} free)"), *_path_lines(report)])
+    _section(console, "paths", _path_lines(report))
     _section(console, "warehouse", _warehouse_lines(report))
     _section(console, "landing folder", _landing_lines(report))
     _section(console, "outbox", _outbox_lines(report))
@@ -36,7 +36,7 @@ def _section(console: Console, title: str, lines: list[tuple[str, str]]) -> None
 
 
 def _path_lines(report: DoctorReport) -> list[tuple[str, str]]:
-    lines = []
+    lines = [("home", f"{report.paths.home}  ({size(report.free_disk_bytes)} free)")]
     for name, path in report.paths.model_dump().items():
         if name in report.places:
             place = report.places[name]
@@ -82,10 +82,11 @@ def _landing_lines(report: DoctorReport) -> list[tuple[str, str]]:
 def _outbox_lines(report: DoctorReport) -> list[tuple[str, str]]:
     if not report.outbox:
         return [("waiting", "nothing")]
-    return [
-        (row.destination, f"{count(row.firings, 'firing')} {row.status}, the oldest decided {when(row.oldest_decided_at)}")
-        for row in report.outbox
-    ]
+    lines = []
+    for row in report.outbox:
+        since = f"the oldest decided {when(row.oldest_decided_at)}"
+        lines.append((row.destination, f"{count(row.firings, 'firing')} {row.status}, {since}"))
+    return lines
 
 
 def _environment_lines(report: DoctorReport) -> list[tuple[str, str]]:

@@ -52,11 +52,12 @@ def explain(settings: Settings, user_id: str, trigger: str | None = None, *, lat
 
 
 def _nothing_to_read(tables: Tables) -> tuple[str, str]:
-    if tables.warehouse.state == "missing":
-        return f"there is no warehouse yet: {tables.warehouse.path}", "put event files into the landing folder and run `tripline batch`"
-    if tables.warehouse.state == "locked":
-        return f"{tables.warehouse.path} is held by another process, and nothing is published yet", "try again when the batch is done"
-    return f"{tables.warehouse.path} cannot be read: {tables.warehouse.problem}", "see `tripline doctor`"
+    path, state = tables.warehouse.path, tables.warehouse.state
+    if state == "missing":
+        return f"there is no warehouse yet: {path}", "put event files into the landing folder and run `tripline batch`"
+    if state == "locked":
+        return f"{path} is held by another process, and nothing is published yet", "try again when the batch is done"
+    return f"{path} cannot be read: {tables.warehouse.problem}", "see `tripline doctor`"
 
 
 @dataclass
@@ -80,7 +81,9 @@ class _Reader:
             batch_id=state["built_batch_id"],
             read_from=self.tables.homes.get("triggers.trigger_decisions", "nothing built yet"),
             activity=Activity(**self.tables.one("explain_activity")) if has_events else None,
-            triggers=[self._trigger(name, stories.get(name, []), has_events) for name in defined if trigger in (None, name)],
+            triggers=[
+                self._trigger(name, stories.get(name, []), has_events) for name in defined if trigger in (None, name)
+            ],
             notes=self._notes(state),
         )
 
@@ -92,8 +95,11 @@ class _Reader:
         is_device = found["is_device"] and (asked != device or not found["is_user"])
         if not is_device:
             devices = [Device(**row) for row in self.tables.rows("explain_devices", user_id=asked)]
-            words = f"user {asked}" + (f", with the devices {listed(d.anonymous_id for d in devices)}" if devices else "")
-            return Identity(asked=asked, user_id=asked, is_anonymous=False, is_device=False, devices=devices, words=words)
+            with_devices = f", with the devices {listed(d.anonymous_id for d in devices)}" if devices else ""
+            return Identity(
+                asked=asked, user_id=asked, is_anonymous=False, is_device=False, devices=devices,
+                words=f"user {asked}{with_devices}",
+            )  # fmt: skip
         owner = found["known_user_id"]
         if owner is None:
             own = [Device(anonymous_id=device, linked_at=None)]
@@ -110,20 +116,20 @@ class _Reader:
 
     def _unknown(self, asked: str) -> TriplineError:
         similar = [row["id"] for row in self.tables.rows("explain_similar", asked=asked)]
-        hint = f"did you mean {listed(similar)}?" if similar else "no id looks like it; ids are compared letter by letter"
+        hint = f"did you mean {listed(similar)}?" if similar else "no id looks like it"
         if not self.tables.has("raw.events"):
             hint += " (the events could not be read, so users who did nothing that counts are missing)"
         return TriplineError(f"no user and no device is called '{asked}'", hint)
 
     def _read_events(self, identity: Identity, state: Row) -> bool:
-        settings = self._settings()
+        built, zone = state["built_batch_id"], self._settings().get("reporting_timezone")
         self.tables.rows(
             "explain_events",
             user_id=identity.user_id,
             known_user_id=None if identity.is_anonymous else identity.user_id,
             devices=[device.anonymous_id for device in identity.devices],
-            upto_batch_id=state["built_batch_id"] if state["built_batch_id"] is not None else state["loaded_batch_id"] or 0,
-            zone=settings.get("reporting_timezone") or "UTC",
+            upto_batch_id=built if built is not None else state["loaded_batch_id"] or 0,
+            zone=zone or "UTC",
         )
         return self.tables.has("raw.events")
 
@@ -207,7 +213,10 @@ class _Reader:
         warehouse = self.tables.warehouse
         if warehouse.state == "locked":
             holder = f" by process {warehouse.holder.pid} ({warehouse.holder.command})" if warehouse.holder else ""
-            notes.append(f"the warehouse is held{holder}: this is the published state, without events. Try again for the rest")
+            notes.append(
+                f"the warehouse is held{holder}: this is the published state, without events and devices. "
+                "Try again for the rest"
+            )
         elif warehouse.state == "unreadable":
             notes.append(f"the warehouse cannot be read: {warehouse.problem}")
         elif warehouse.state == "missing":

@@ -27,7 +27,8 @@ def render(explanation: Explanation, console: Console) -> None:
     activity = explanation.activity
     if activity:
         words = f"{count(activity.events, 'event')} in {count(activity.visits, 'visit')}"
-        _print(console, f"{words}, {when(activity.first_at)} to {when(activity.last_at)}" if activity.events else "no events")
+        span = f", {when(activity.first_at)} to {when(activity.last_at)}" if activity.events else ""
+        _print(console, words + span)
     if explanation.batch_id is not None:
         clock, watermark = when(explanation.clock_at), when(explanation.watermark_at)
         _print(console, f"as of batch {explanation.batch_id}: clock {clock}, complete through {watermark}", style="dim")
@@ -49,7 +50,9 @@ def _render_trigger(console: Console, story: TriggerStory) -> None:
     head = Text(f"\n{story.trigger_name}  ", style="bold")
     head.append(story.status, style=STATUS_STYLES.get(story.status, ""))
     shown = len(story.matches)
-    head.append(f"  {count(story.match_count, 'match', 'matches')}" + (f", the latest {shown}" if shown < story.match_count else ""), style="dim")
+    head.append(f"  {count(story.match_count, 'match', 'matches')}", style="dim")
+    if shown < story.match_count:
+        head.append(f", the latest {shown}", style="dim")
     console.print(head, soft_wrap=True)
     if story.near_miss:
         _print(console, f"  {story.near_miss.words}", style="dim")

@@ -76,12 +76,14 @@ def _stay(row: Row, thresholds: Thresholds, threshold: Decimal) -> str:
 
 def _related(row: Row, thresholds: Thresholds, threshold: Decimal) -> str:
     window = duration(int(thresholds["window_seconds"]))
-    return f"most products of one category within {window}: {of_threshold(row['observed_value'], threshold, '')} ({_place(row)})"
+    measured = of_threshold(row["observed_value"], threshold, "")
+    return f"most products of one category within {window}: {measured} ({_place(row)})"
 
 
 def _cart_value(row: Row, thresholds: Thresholds, threshold: Decimal) -> str:
     window = duration(int(thresholds["window_seconds"]))
-    return f"biggest cart within {window}: {of_threshold(row['observed_value'], threshold, 'currency')} ({when(row['at'])})"
+    measured = of_threshold(row["observed_value"], threshold, "currency")
+    return f"biggest cart within {window}: {measured} ({when(row['at'])})"
 
 
 def _visits(row: Row, thresholds: Thresholds, threshold: Decimal) -> str:

@@ -55,10 +55,11 @@ def _fired(story: Row, causes: Causes, steps: list[DeliveryStep]) -> str:
 def _delivery(steps: list[DeliveryStep]) -> str:
     last = steps[-1]
     attempts = count(max(step.attempt for step in steps), "attempt")
+    after = f" after {when(last.retry_at)}" if last.retry_at else ""
     words = {
         "delivered": f"delivered {when(last.recorded_at)} to {last.destination}, {attempts}",
         "claimed": f"being sent since {when(last.recorded_at)}, or the pushing process died; the next push settles it",
-        "failed": f"failed, {attempts}; will be sent again" + (f" after {when(last.retry_at)}" if last.retry_at else ""),
+        "failed": f"failed, {attempts}; will be sent again{after}",
         "rejected": f"rejected for good by {last.destination}",
         "cancelled": "not sent: the match was gone when it was to be sent",
         "unknown": f"sent, but {last.destination} never answered; the next push settles it",

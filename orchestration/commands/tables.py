@@ -130,7 +130,8 @@ def _show(connection: duckdb.DuckDBPyConnection, aliases: dict[str, str]) -> dic
     here = [tuple(row) for row in connection.execute(read_sql("commands_own_tables")).fetchall()]
     homes: dict[str, str] = {}
     for name, alias in aliases.items():
-        there = {tuple(row) for row in connection.execute(read_sql("commands_tables_of"), {"database": alias}).fetchall()}
+        found = connection.execute(read_sql("commands_tables_of"), {"database": alias}).fetchall()
+        there = {tuple(row) for row in found}
         homes |= {f"{schema}.{table}": name for schema, table in here if (schema, table) in there}
     for table, name in homes.items():
         connection.execute(f"drop table {table}")

@@ -71,8 +71,8 @@ def quantity(value: Decimal | float, unit: str) -> str:
 
 
 def of_threshold(observed: Decimal, threshold: Decimal, unit: str) -> str:
-    """'2 of 3', '121 s of 180 s', '143.20 of 200.00'. Both in seconds where one is below the other by less than
-    what two units can show."""
+    """'2 of 3 products', '121 s of 180 s', '143.20 of 200.00'. Plain seconds where the two differ by less than
+    `duration` shows."""
     if unit == "seconds":
         words = duration(observed), duration(threshold)
         if words[0] == words[1] and observed != threshold:
@@ -80,7 +80,7 @@ def of_threshold(observed: Decimal, threshold: Decimal, unit: str) -> str:
         return " of ".join(words)
     if unit == "currency":
         return f"{quantity(observed, unit)} of {quantity(threshold, unit)}"
-    return f"{number(observed)} of {number(threshold)}"
+    return f"{number(observed)} of {number(threshold)} {unit}".strip()
 
 
 def listed(words: Iterable[str], *, at_most: int = 6) -> str:

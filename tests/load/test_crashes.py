@@ -15,7 +15,7 @@ from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warehouse import connect
 from tests.load.conftest import event
 
-FILES, EVENTS, KILLS = 24, 400, 8
+FILES, EVENTS, KILLS = 20, 300, 6
 
 LOADER = """
 import sys

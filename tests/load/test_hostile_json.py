@@ -103,7 +103,7 @@ events = st.fixed_dictionaries(
 
 
 # A failing event is shown alone; shrinking whole batches would take minutes to say the same.
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate])
 @given(batch=st.lists(events, min_size=20, max_size=40))
 def test_hostile_values_are_read_as_the_page_says(batch: list[dict[str, Any]]) -> None:
     lines = [

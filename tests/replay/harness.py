@@ -61,10 +61,11 @@ class Project:
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
     def models(self) -> list[str]:
-        """All models, each after those it needs."""
+        """All models, each after those it needs, the limits first."""
         nodes = {key: node for key, node in self.manifest.nodes.items() if node.resource_type == "model"}
         needs = {key: [need for need in sorted(node.depends_on_nodes) if need in nodes] for key, node in nodes.items()}
-        return [nodes[key].name for key in TopologicalSorter(dict(sorted(needs.items()))).static_order()]
+        names = [nodes[key].name for key in TopologicalSorter(dict(sorted(needs.items()))).static_order()]
+        return sorted(names, key=lambda name: name != "int_batch__limits")
 
 
 @contextmanager

@@ -16,6 +16,8 @@ STEP = "-- "
 BUILD = f"{STEP}build"
 SEEDS = f"{STEP}seeds "
 RUN = f"{STEP}run "
+# A build without one of these is not finished, whatever else it built.
+STATE = ("int_batch__affected_users", "int_identity_log", "int_visits", "trigger_matches")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Plan:
 
 
 def draw_steps(random: Random, plan: Plan, batches: int, models: Sequence[str]) -> list[Sent]:
-    """Steps for every batch; `models` in an order in which dbt can build them."""
+    """Steps for every batch; `models` in an order in which dbt can build them, the limits first."""
     steps: list[Sent] = []
     changes = dict(zip(plan.seeds[::2], plan.seeds[1::2], strict=True))
     for batch in range(1, batches + 1):
@@ -46,20 +48,20 @@ def draw_steps(random: Random, plan: Plan, batches: int, models: Sequence[str]) 
 
 def half_a_build(random: Random, models: Sequence[str]) -> str:
     """A dbt command that leaves some part of the graph new and the rest as it was."""
-    ways = ("stopped", "stopped", "stopped", "chosen", "chosen", "without limits", "without tail", "full", "full chosen")
-    way = random.choice(ways)
-    chosen = [model for model in models if random.random() < random.choice((0.3, 0.6, 0.9))]
-    if "full" in way:
-        stop = models[: random.randrange(1, len(models))] if way == "full" else chosen
-        return f"{RUN}--full-refresh --select {' '.join(['int_batch__limits', *stop])}"
-    if way == "stopped":
-        return f"{RUN}--select {' '.join(models[: random.randrange(1, len(models))])}"
-    if way == "chosen":
-        return f"{RUN}--select {' '.join(['int_batch__limits', *chosen])}"
-    if way == "without limits":
-        return f"{RUN}--select {' '.join([model for model in chosen if model != 'int_batch__limits'] or models[-1:])}"
-    tail = random.sample(("trigger_matches", "int_visits", "int_identity_log", "int_batch__affected_users"), 2)
-    return f"{RUN}--exclude monitoring {' '.join(tail)}"
+    way = random.choice(("stopped", "stopped", "stopped", "chosen", "chosen", "no limits", "no tail", "full", "chosen full"))
+    chosen = list(models)
+    if way in ("stopped", "full"):
+        chosen = chosen[: random.randrange(1, len(chosen))]
+    elif way != "no tail":
+        share = random.choice((0.3, 0.6, 0.9))
+        chosen = [model for model in chosen if random.random() < share]
+    missing = {"no limits": [models[0]], "no tail": random.sample(STATE, 2)}.get(way, [random.choice(STATE)])
+    if way in ("no limits", "no tail") or set(STATE) <= set(chosen):
+        chosen = [model for model in chosen if model not in missing]
+    if way in ("chosen", "chosen full") and models[0] not in chosen:
+        chosen = [models[0], *chosen]
+    refresh = "--full-refresh " if "full" in way else ""
+    return f"{RUN}{refresh}--select {' '.join(chosen or models[-1:])}"
 
 
 def is_step(one: Sent) -> bool:
