@@ -39,7 +39,7 @@ def render(explanation: Explanation, console: Console) -> None:
     for story in told:
         _render_trigger(console, story)
     if untold:
-        _print(console, "\ndid not match" if told else "\nno trigger matched", style="bold")
+        _print(console, "\ndid not match", style="bold")
         width = max(len(story.trigger_name) for story in untold)
         for story in untold:
             words = story.near_miss.words if story.near_miss else ""
@@ -85,7 +85,8 @@ def event_words(event: EvidenceEvent) -> str:
         return f"event {event.event_key}"
     price = None
     if event.price is not None:
-        price = f"{event.price:,.2f}" + (f" x {number(event.quantity)}" if event.quantity not in (None, 1) else "")
+        many = event.quantity is not None and event.quantity != 1
+        price = f"{event.price:,.2f}" + (f" x {number(event.quantity or 0)}" if many else "")
     parts = [when(event.occurred_at), event.event_name, event.product_id, event.category, price, event.page_url]
     return "  ".join([*(part for part in parts if part), f"batch {event.batch_id}"])
 

@@ -31,7 +31,7 @@ class Identity(_Frozen):
 
 
 class EvidenceEvent(_Frozen):
-    """One event that a match rests on. Where `is_loaded` is False raw.events could not be read: only the key is known."""
+    """One event that a match rests on; only its key where `is_loaded` is False: raw.events could not be read."""
 
     event_key: str
     is_loaded: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -71,20 +72,12 @@ def _delivery(steps: list[DeliveryStep]) -> str:
 
 def _reason(story: Row, causes: Causes) -> str:
     reason = story["reason"] or "no reason given"
-    explained = {
-        "anonymous": lambda: "known only by a device, and campaigns need a user",
-        "erased": lambda: "the user was erased",
-        "no_consent": lambda: _consent(causes),
-        "stale": lambda: _stale(story),
-        "cooldown": lambda: _cooldown(story, causes),
-        "frequency_cap": lambda: _cap(story, causes),
-        "holdout": lambda: "in the control group, which is not sent anything",
-        "anomaly": lambda: "far more firings than usual: held until a person releases or discards them",
-    }
-    return f"{reason}: {explained[reason]()}" if reason in explained else reason
+    if reason in _FIXED:
+        return f"{reason}: {_FIXED[reason]}"
+    return f"{reason}: {_EXPLAINED[reason](story, causes)}" if reason in _EXPLAINED else reason
 
 
-def _consent(causes: Causes) -> str:
+def _consent(story: Row, causes: Causes) -> str:
     category = causes.settings.get("consent_category", "marketing")
     if causes.consent.get("list_reason") is not None:
         given = causes.consent["list_reason"]
@@ -94,7 +87,7 @@ def _consent(causes: Causes) -> str:
     return f"consent for {category} was refused then"
 
 
-def _stale(story: Row) -> str:
+def _stale(story: Row, causes: Causes) -> str:
     late = duration((story["decided_at"] - story["matched_at"]).total_seconds())
     return f"decided {late} after the match, more than {duration(story['max_age_seconds'])} (max_age)"
 
@@ -116,3 +109,18 @@ def _cap(story: Row, causes: Causes) -> str:
     firings = causes.caps.get(story["decision_id"], [])
     named = listed(f"{row['trigger_name']} {when(row['matched_at'])}" for row in firings)
     return f"{count(len(firings), 'firing')} within {period} already" + (f" ({named})" if named else "")
+
+
+_FIXED = {
+    "anonymous": "known only by a device, and campaigns need a user",
+    "erased": "the user was erased",
+    "holdout": "in the control group, which is not sent anything",
+    "anomaly": "far more firings than usual: held until a person releases or discards them",
+}
+
+_EXPLAINED: dict[str, Callable[[Row, Causes], str]] = {
+    "no_consent": _consent,
+    "stale": _stale,
+    "cooldown": _cooldown,
+    "frequency_cap": _cap,
+}

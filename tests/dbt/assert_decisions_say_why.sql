@@ -1,4 +1,5 @@
--- What fired has evidence and no reason, what did not has a reason; nobody anonymous and no timer that still runs fired.
+-- What fired has evidence and no reason, what did not has a reason. Nobody anonymous fired, and no timer before it ran
+-- out.
 {% set limits = get_limits() %}
 
 select

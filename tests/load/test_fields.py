@@ -11,7 +11,6 @@ import pytest
 
 from tests.load.conftest import Shop, event
 
-
 TEXTS: list[Any] = [
         ("1.10", "1.10"), ("1e3", "1e3"), ("-0", "-0"), ("0", "0"),
         ("12345678901234567890123", "12345678901234567890123"),
@@ -36,7 +35,8 @@ TIMES: list[Any] = [
         ("2024-05-01T10:30-02:00", datetime(2024, 5, 1, 12, 30)),
         ("2024-02-29T23:59:59Z", datetime(2024, 2, 29, 23, 59, 59)),
     ]  # fmt: skip
-NO_TIMES: list[Any] = ["2023-02-29", "2024-05-01T24:00:00Z", "2024-05-01T10:00:60Z", "2024-5-1", "2024-05-01T10", "20240501",
+NO_TIMES: list[Any] = [
+     "2023-02-29", "2024-05-01T24:00:00Z", "2024-05-01T10:00:60Z", "2024-5-1", "2024-05-01T10", "20240501",
      "2024-05-01t10:00z", "2024-05-01T10:00:00.Z", "2024-05-01 10:00 Z", "2024-05-01T10:00+25:00", 1714557600000, "",
      "0000-01-01", "yesterday", "2024-05-01\n", " 2024-05-01"]  # fmt: skip
 NAMES: list[Any] = [
@@ -44,7 +44,9 @@ NAMES: list[Any] = [
         ("HTMLViewed", "htmlviewed"), ("  Sign   in! ", "sign_in"), ("level2Up", "level2_up"), ("Ünï Çödé", "ünï_çödé"),
         ("商品 表示", "商品_表示"), ("_x_", "x"), (42, "42"),
     ]  # fmt: skip
-CALLS: list[Any] = [("page", "page_viewed"), ("identify", "identify"), ("screen", "screen"), ("alias", "alias")]  # fmt: skip
+CALLS: list[Any] = [
+    ("page", "page_viewed"), ("identify", "identify"), ("screen", "screen"), ("alias", "alias"),
+]  # fmt: skip
 REASONS: list[Any] = [
         ('{"a":', "not_json"), ("nonsense", "not_json"), ('{"a":1,}', "not_json"), ('{"a":NaN}', "not_json"),
         ('{"a":-Infinity}', "not_json"), ("[1]", "not_an_object"), ('"x"', "not_an_object"), ("null", "not_an_object"),

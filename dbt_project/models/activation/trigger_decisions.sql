@@ -59,7 +59,7 @@ configured as (
 refusals as (
     select consents.user_id
     from {{ ref('int_daily_consents') }} as consents
-    where consents.user_id in (select user_id from configured)
+    where consents.user_id in (select configured.user_id from configured)
     group by consents.user_id
     having not arg_max(consents.is_granted, consents.utc_day)
     union
@@ -148,8 +148,7 @@ reasoned as (
             when early_reason is not null then early_reason
             when contends and is_within_cap then null
             when contends then 'frequency_cap'
-            when
-                bool_or(contends and is_within_cap) over (partition by user_id, trigger_name) then 'cooldown'
+            when bool_or(contends and is_within_cap) over (partition by user_id, trigger_name) then 'cooldown'
             else 'frequency_cap'
         end as reason
     from placed

@@ -5,7 +5,8 @@
 ) }}
 -- depends_on: {{ ref('int_batch__limits') }} {{ ref('triggers') }}
 {{ assert_full_refresh_is_whole() }}
-{% set disabled = get_seed_rows('triggers') | selectattr('is_enabled', 'equalto', 'false') | map(attribute='trigger_name') | list %}
+{% set off = get_seed_rows('triggers') | selectattr('is_enabled', 'equalto', 'false') %}
+{% set disabled = off | map(attribute='trigger_name') | list %}
 
 with matched as (
     {% for trigger in var('triggers') %}
@@ -20,7 +21,9 @@ with matched as (
         observed_value,
         threshold_value
     from {{ ref('trg_' ~ trigger) }}
-    {%- if trigger in disabled %} where false {% endif %}
+    {%- if trigger in disabled %}
+    where false
+    {%- endif %}
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -57,7 +60,7 @@ unnested as (
         matched_at,
         unnest(event_keys) as event_key
     from renewed
-    where user_id in (select user_id from linked_events)
+    where renewed.user_id in (select linked_events.user_id from linked_events)
 ),
 
 links as (

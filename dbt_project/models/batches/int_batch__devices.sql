@@ -102,8 +102,8 @@ final as (
         before.anonymous_id is null
         or before.known_user_id is distinct from after.known_user_id
         or before.linked_at is distinct from after.linked_at
-        or before.first_anonymous_at
-        is distinct from least(before.first_anonymous_at, touched.first_anonymous_at) as is_news,
+        or coalesce(before.first_anonymous_at > touched.first_anonymous_at, false)
+        or (before.first_anonymous_at is null and touched.first_anonymous_at is not null) as is_news,
         {% else %}
         touched.first_anonymous_at,
         'anon:' || touched.anonymous_id as old_user_id,

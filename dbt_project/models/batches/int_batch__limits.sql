@@ -1,5 +1,6 @@
 {{ config(post_hook="{{ remember_config() }}") }}
--- depends_on: {{ ref('triggers') }} {{ ref('trigger_thresholds') }} {{ ref('campaigns') }} {{ ref('settings') }} {{ ref('passive_events') }}
+-- depends_on: {{ ref('triggers') }} {{ ref('trigger_thresholds') }} {{ ref('campaigns') }} {{ ref('settings') }}
+-- depends_on: {{ ref('passive_events') }}
 {{ assert_valid_config() }}
 {% set settings = get_settings() %}
 {% set previous = get_previous_relation('int_batch__limits', 'batches') %}

@@ -118,8 +118,10 @@ final as (
         -- the cart
         coalesce(recent.cart_value, 0) as cart_value,
         recent.last_added_at + interval '{{ cart['window_seconds'] }} seconds' as cart_value_valid_until,
-        case when recent.last_added_at > coalesce(recent.last_ordered_at, timestamp '0001-01-01') then recent.last_added_at end
-            as cart_open_since
+        case
+            when recent.last_added_at > coalesce(recent.last_ordered_at, timestamp '0001-01-01')
+                then recent.last_added_at
+        end as cart_open_since
     from days
     left join visits_today on days.user_id = visits_today.user_id
     left join recent on days.user_id = recent.user_id

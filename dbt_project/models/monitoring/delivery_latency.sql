@@ -23,9 +23,9 @@ final as (
         count(*) filter (where states.status = 'cancelled') as cancelled,
         count(*) filter (where states.attempts > 1) as sent_more_than_once,
         median(date_diff('millisecond', states.claimed_at, states.recorded_at) / 1000.0)
-            filter (where states.status = 'delivered') as median_seconds,
+        filter (where states.status = 'delivered') as median_seconds,
         quantile_cont(date_diff('millisecond', states.claimed_at, states.recorded_at) / 1000.0, 0.95)
-            filter (where states.status = 'delivered') as p95_seconds
+        filter (where states.status = 'delivered') as p95_seconds
     from states
     group by states.destination
 )

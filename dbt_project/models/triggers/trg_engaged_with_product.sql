@@ -10,8 +10,13 @@ with activity as (
 views as (
     select *
     from activity
-    where event_name = 'product_viewed'
-    and {% if products %}product_id in ('{{ products | join("', '") }}'){% else %}1 = 0{% endif %}
+    where
+        event_name = 'product_viewed'
+        {%- if products %}
+        and product_id in ('{{ products | join("', '") }}')
+        {%- else %}
+        and 1 = 0
+        {%- endif %}
 ),
 
 engaged as (

@@ -1,0 +1,3 @@
+create schema if not exists {schema};
+create table {table} ({columns});
+insert into {table} by name select * from read_parquet({file});

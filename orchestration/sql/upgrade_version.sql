@@ -1,0 +1,1 @@
+select max(version) as version from raw.schema_version

@@ -1,0 +1,129 @@
+"""One batch and one push, as the jobs run them, on simulated events and a campaign platform that listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from orchestration.settings import Settings, get_settings
+from orchestration.warehouse import connect
+from tests.dagster.conftest import BATCH_JOB, PUSH_JOB, Tick, drop, metadata_of, run
+from tests.push.conftest import Platform
+
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+class Done:
+    """What a batch on a fresh home left."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
+        self.settings = settings
+        self.instance = instance
+        self.result = result
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with connect(self.settings.warehouse_path) as warehouse:
+            return warehouse.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def batch(definitions: dg.Definitions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp() as instance:
+        patch.setenv("TRIPLINE_HOME", str(tmp_path_factory.mktemp("batch")))
+        settings = get_settings()
+        path = drop(settings)
+        with path.open("a") as file:
+            file.write("no json at all\n")
+        path.rename(path.with_name("with-a-bad-line.jsonl"))  # put into place whole, so that it is taken at once
+        tick = Tick(definitions, instance, "landing_files_waiting_sensor")
+        yield Done(settings, instance, run(definitions, instance, BATCH_JOB, tick.tags))
+
+
+@pytest.fixture(autouse=True)
+def home_of_the_batch(batch: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPLINE_HOME", str(batch.settings.home))
+
+
+def test_a_dropped_file_becomes_firings_in_one_run(batch: Done) -> None:
+    assert batch.result.success
+    assert batch.query("select count(*) from batches.finished_builds") == [(1,)]
+    ((fired,),) = batch.query("select count(*) from triggers.trigger_firings")
+    assert fired > 0
+
+
+def test_the_page_of_the_load_accounts_for_every_line(batch: Done) -> None:
+    facts = metadata_of(batch.instance, "raw", "events")
+    assert facts["rows_read"] == 1_501
+    assert facts["rows_read"] == facts["rows_loaded"] + facts["duplicates"] + facts["quarantined"]
+    assert facts["quarantined_by_reason"] == {"not_json": 1}
+    assert facts["duplicates"] > 0
+    assert "UTC" in facts["clock"]
+    assert metadata_of(batch.instance, "raw", "quarantined_events")["not_json"] == 1
+
+
+def test_the_pages_of_matches_and_decisions_say_what_the_tables_say(batch: Done) -> None:
+    matched = metadata_of(batch.instance, "triggers", "trigger_matches")
+    decided = metadata_of(batch.instance, "triggers", "trigger_decisions")
+    fired = metadata_of(batch.instance, "triggers", "trigger_firings")
+    by_trigger = "select trigger_name, count(*) from triggers.{} group by all"
+    assert matched["matched_by_trigger"] == dict(batch.query(by_trigger.format("trigger_matches")))
+    assert fired["fired_by_trigger"] == dict(batch.query(by_trigger.format("trigger_firings")))
+    reasons = batch.query("select reason, count(*) from triggers.trigger_decisions where reason is not null group by 1")
+    assert decided["suppressed_by_reason"] == dict(reasons)
+    assert decided["suppressed"] == sum(decided["suppressed_by_reason"].values())
+    assert decided["fired"] == fired["fired"] == sum(fired["fired_by_trigger"].values())
+
+
+def test_the_page_says_how_far_the_data_reaches_and_why_everything_was_computed(batch: Done) -> None:
+    facts = metadata_of(batch.instance, "triggers", "trigger_matches")
+    ((watermark, clock),) = batch.query("select watermark_at, clock_at from batches.int_batch__limits")
+    assert facts["watermark"] == f"{watermark} UTC"
+    assert facts["clock"] == f"{clock} UTC"
+    assert facts["lag_seconds"] >= (clock - watermark).total_seconds()
+    assert facts["full_reason"] == "the first build"
+
+
+def test_dbt_tests_are_reported_as_checks_of_the_run(batch: Done) -> None:
+    checks = batch.result.get_asset_check_evaluations()
+    assert len(checks) > 5
+    assert [check.check_name for check in checks if not check.passed] == []
+
+
+def test_the_published_tables_are_those_of_the_batch(batch: Done) -> None:
+    facts = metadata_of(batch.instance, "published", "query_tables")
+    assert Path(facts["path"]) == batch.settings.published_path
+    with duckdb.connect(str(batch.settings.published_path), read_only=True) as published:
+        ((shown,),) = published.execute("select count(*) from triggers.trigger_matches").fetchall()
+    assert batch.query("select count(*) from triggers.trigger_matches") == [(shown,)]
+
+
+def test_a_run_leaves_no_copy_of_dbts_artifacts(batch: Done) -> None:
+    assert list((batch.settings.dbt_target / "dagster" / "runs").iterdir()) == []
+
+
+def test_after_a_batch_nothing_is_asked_for_until_something_happens(definitions: dg.Definitions, batch: Done) -> None:
+    schedule = Tick(definitions, batch.instance, f"{BATCH_JOB}_schedule")
+    assert schedule.request is None
+    assert "nothing waits" in schedule.skip
+    assert "nothing waits" in Tick(definitions, batch.instance, "landing_files_waiting_sensor").skip
+
+
+def test_the_push_delivers_what_fired_and_then_has_nothing_to_do(
+    definitions: dg.Definitions, batch: Done, platform: Platform
+) -> None:
+    ((fired,),) = batch.query("select count(*) from triggers.campaign_outbox")
+    tick = Tick(definitions, batch.instance, "firings_waiting_sensor")
+    result = run(definitions, batch.instance, PUSH_JOB, tick.tags)
+    assert result.success
+    facts = metadata_of(batch.instance, "triggers", "campaign_deliveries")
+    assert (facts["sent"], facts["rejected"], facts["failed"], facts["unknown"]) == (fired, 0, 0, 0)
+    assert len(platform.received()["effects"]) == fired
+    assert "settled" in Tick(definitions, batch.instance, "firings_waiting_sensor").skip
+    with duckdb.connect(str(batch.settings.published_path), read_only=True) as published:
+        statuses = published.execute("select distinct status from triggers.campaign_deliveries order by 1").fetchall()
+    assert ("delivered",) in statuses
