@@ -71,7 +71,7 @@ def measure(matches: int, changed: int, rounds: int) -> dict[str, Any]:
         first = publish(settings)
         deltas: list[PublishReport] = []
         for number in range(rounds):
-            change(settings, batch_id=2 + number, users=changed // 2)
+            change(settings, batch_id=2 + number, users=changed // 5)
             deltas.append(publish(settings))
             if deltas[-1].rebuilt:
                 raise SystemExit(f"batch {number} was not published as a delta: {deltas[-1].reason}")

@@ -134,7 +134,7 @@ def restore(
         try:
             has_rows = _has_rows(held)
             if has_rows and not force:
-                raise InputError(f"{path} is not empty", "--force puts the backup in its place and keeps the old file beside")
+                raise InputError(f"{path} is not empty", "--force puts the backup there and keeps the old file")
             held.execute("checkpoint")  # or its log would stay behind, beside a file that it does not belong to
             _write_warehouse(next_path, folder, manifest, progress)
             written, replaced = _restore_config(settings, seeds, folder)
@@ -218,7 +218,7 @@ def _write_warehouse(path: Path, folder: Path, manifest: Manifest, progress: Pro
         for entry in manifest.tables:
             name = f"{entry.schema_name}.{entry.table_name}"
             progress(name)
-            columns = (f"{identifier(c.name)} {c.data_type} {'' if c.is_nullable else 'not null'}" for c in entry.columns)
+            columns = (_column_sql(column) for column in entry.columns)
             words = {
                 "schema": identifier(entry.schema_name),
                 "table": identifier(entry.schema_name, entry.table_name),
@@ -232,6 +232,10 @@ def _write_warehouse(path: Path, folder: Path, manifest: Manifest, progress: Pro
         apply_migrations(connection, manifest.schema_version, progress=progress)
         connection.execute(read_sql("schema"))
         connection.execute("checkpoint")
+
+
+def _column_sql(column: Column) -> str:
+    return f"{identifier(column.name)} {column.data_type}{'' if column.is_nullable else ' not null'}"
 
 
 def _keep(path: Path) -> Path:

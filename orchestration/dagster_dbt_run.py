@@ -35,7 +35,7 @@ def build_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, setting
     when dbt has let go of the warehouse, and Dagster takes outputs in the order of the graph, so the rest comes then.
     Raises Failure with dbt's own words; what was built before the error is materialized."""
     # Taken before dbt reads the files: what changes meanwhile is a change since this run.
-    context.instance.add_run_tags(context.run_id, {PROJECT_TAG: project_fingerprint()})
+    context.instance.add_run_tags(context.run.run_id, {PROJECT_TAG: project_fingerprint()})
     held: list[Any] = []
     problem: TriplineError | None = None
     try:
@@ -111,7 +111,7 @@ def _problem_of(ended: DbtCliInvocation) -> TriplineError:
 def _run_folder(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Path]:
     """dbt's artifacts of this run: kept where it failed, the last few of them."""
     runs = dagster_target(settings) / "runs"
-    folder = runs / context.run_id
+    folder = runs / context.run.run_id
     folder.mkdir(parents=True, exist_ok=True)
     parsed = dagster_target(settings) / "partial_parse.msgpack"
     if parsed.exists():

@@ -71,7 +71,7 @@ def is_aggregate_filtered_over_window(node: exp.Expr) -> bool:
 
 
 def is_named_window(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Window) and (node.args.get("alias") is not None or isinstance(node.parent, exp.Select))
+    return isinstance(node, exp.Window) and (node.args.get("alias") is not None or node.arg_key == "windows")
 
 
 def is_grouping_by_all(node: exp.Expr) -> bool:

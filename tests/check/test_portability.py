@@ -95,7 +95,7 @@ def test_a_marker_covers_its_own_call_and_nothing_after_it() -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "select sum(p) over (partition by u order by t nulls first range between 5 preceding and current row) as c from e",
+        "select sum(p) over (partition by u order by t nulls first range between 5 preceding and current row) from e",
         "select row_number() over (partition by u order by t, k) as c from e",
         "select cast(a as decimal(38, 8)) as c, cast(null as varchar[]) as d, cast(b as timestamp) as g from e",
         "select u, count(*) as n from e where a between 1 and 2 and b in ('x', 'y') group by u having max(k) > 2",

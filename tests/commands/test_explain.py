@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ from orchestration.commands.explain import explain
 from orchestration.commands.explain_view import render
 from orchestration.commands.explanation import Explanation, MatchStory, TriggerStory
 from orchestration.commands.near_miss import measure
-from orchestration.commands.tables import open_tables
+from orchestration.commands.tables import Tables, open_tables
 from orchestration.errors import ConfigError, TriplineError
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
@@ -57,55 +58,57 @@ def test_every_trigger_that_did_not_match_says_how_far_off_the_user_was(shop: Se
 
 def test_what_is_measured_agrees_with_the_matches_for_every_user_of_the_shop(shop: Settings) -> None:
     with open_tables(shop, prefer="warehouse") as tables:
-        links = dict(tables.connection.execute(
-            "select anonymous_id, arg_max(coalesce(known_user_id, ''), batch_id) from batches.int_identity_log group by 1"
-        ).fetchall())  # fmt: skip
+        users = read_events_of_everybody(tables)
+        matches = {
+            (trigger, user): times
+            for trigger, user, times in tables.connection.execute(
+                "select trigger_name, user_id, list(matched_at) from triggers.trigger_matches group by all"
+            ).fetchall()
+        }
         thresholds: dict[str, dict[str, str]] = {}
         for row in tables.rows("triggers_thresholds"):
             thresholds.setdefault(row["trigger_name"], {})[row["parameter"]] = row["value"]
-        users = tables.connection.execute("select user_id from behavior.int_user_behavior").fetchall()
-        disagreed, compared = [], 0
-        for (user,) in users:
-            devices = [user[5:]] if user.startswith("anon:") else [device for device, owner in links.items() if owner == user]
-            known = None if user.startswith("anon:") else user
-            tables.rows("explain_events", user_id=user, known_user_id=known, devices=devices, upto_batch_id=2, zone="UTC")
-            found = tables.connection.execute(
-                "select trigger_name, list(matched_at) from triggers.trigger_matches where user_id = ? group by 1", [user]
-            )
-            matches: dict[str, list[datetime]] = dict(found.fetchall())
-            for trigger, numbers in thresholds.items():
-                compared += 1
-                if says_match(measure(tables, trigger, numbers), trigger, numbers) != (trigger in matches):
-                    latest = measure(tables, trigger, numbers)
-                    if not is_older_wait(latest, trigger, numbers, matches.get(trigger, [])):
-                        disagreed.append((user, trigger, latest, matches.get(trigger)))
+        disagreed = []
+        for trigger, numbers in thresholds.items():
+            rows = {row["user_id"]: row for row in measure(tables, trigger, numbers)}
+            for user in users:
+                times = matches.get((trigger, user), [])
+                if not agree(rows.get(user), numbers, times):
+                    disagreed.append((trigger, user, rows.get(user), times))
     assert disagreed == []
-    assert compared > 500
+    assert len(users) > 50 and len(thresholds) == SEEDED
 
 
-def says_match(rows: list[dict], trigger: str, numbers: dict[str, str]) -> bool:
-    """Whether the row that explains a near miss would be a match."""
-    if not rows:
-        return False
-    (row,) = rows
-    if trigger in ("time_on_page", "engaged_with_product"):
-        return bool(row["observed_value"] > int(numbers.get("dwell_seconds") or numbers["visit_seconds"]))
+def read_events_of_everybody(tables: Tables) -> list[str]:
+    """`user_events` of all users at once; returns who they are."""
+    links = dict(tables.connection.execute(
+        "select anonymous_id, arg_max(coalesce(known_user_id, ''), batch_id) from batches.int_identity_log group by 1"
+    ).fetchall())  # fmt: skip
+    users = [user for (user,) in tables.connection.execute("select user_id from behavior.int_user_behavior").fetchall()]
+    for place, user in enumerate(users):
+        known = None if user.startswith("anon:") else user
+        devices = [device for device, owner in links.items() if owner == user] if known else [user.removeprefix("anon:")]
+        tables.rows("explain_events", user_id=user, known_user_id=known, devices=devices, upto_batch_id=2, zone="UTC")
+        start = "insert into everybody" if place else "create temp table everybody as"
+        tables.connection.execute(f"{start} from user_events")
+    tables.connection.execute("create or replace temp table user_events as from everybody")
+    return users
+
+
+def agree(row: dict[str, Any] | None, numbers: dict[str, str], matches: list[datetime]) -> bool:
+    """Whether the row that explains a near miss would be a match exactly where there is one."""
+    if row is None:
+        return not matches
     minimum = next((value for name, value in numbers.items() if name.startswith("min_")), None)
+    longer_than = numbers.get("dwell_seconds") or numbers.get("visit_seconds")
     if minimum:
-        return bool(row["observed_value"] >= int(minimum))
-    return is_unended(row, numbers)
-
-
-def is_unended(row: dict, numbers: dict[str, str]) -> bool:
-    ended = row.get("ended_at") is not None and row["observed_value"] <= int(numbers["wait_seconds"])
-    return not ended and row.get("is_sequence", True)
-
-
-def is_older_wait(rows: list[dict], trigger: str, numbers: dict[str, str], matches: list[datetime]) -> bool:
-    """The last wait was ended, an earlier one ran out: then the matches are told, and the near miss is not asked."""
-    if "wait_seconds" not in numbers or not rows or not matches:
-        return False
-    return not is_unended(rows[0], numbers) and max(matches) < rows[0]["at"].replace(year=2026)
+        return bool(row["observed_value"] >= int(minimum)) == bool(matches)
+    if longer_than:
+        return bool(row["observed_value"] > int(longer_than)) == bool(matches)
+    wait = int(numbers["wait_seconds"])
+    is_ended = row.get("ended_at") is not None and row["observed_value"] <= wait
+    is_unended = not is_ended and row.get("is_sequence", True)
+    return is_unended == (row["at"] + timedelta(seconds=wait) in matches)
 
 
 def test_a_cooldown_names_the_firing_that_it_counts_from(shop: Settings) -> None:

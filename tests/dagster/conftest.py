@@ -29,6 +29,8 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pyte
             patch.delenv(name)
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
         patch.setenv("TRIPLINE_HOME", str(tmp_path_factory.mktemp("home")))
+        # Files here are written and renamed within one tick of the file system's clock.
+        patch.setenv("TRIPLINE_SETTLE_SECONDS", "0")
         yield patch
 
 
@@ -41,10 +43,18 @@ def definitions(clean_environment: pytest.MonkeyPatch) -> dg.Definitions:
     return loaded
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+@pytest.fixture(scope="session")
+def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    # On disk, because a schedule is given no other; once, because making its databases takes seconds.
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))) as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(kept_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """An instance without runs."""
+    yield kept_instance
+    kept_instance.wipe()
 
 
 @pytest.fixture

@@ -36,10 +36,8 @@ def batch(definitions: dg.Definitions, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp() as instance:
         patch.setenv("TRIPLINE_HOME", str(tmp_path_factory.mktemp("batch")))
         settings = get_settings()
-        path = drop(settings)
-        with path.open("a") as file:
+        with drop(settings).open("a") as file:
             file.write("no json at all\n")
-        path.rename(path.with_name("with-a-bad-line.jsonl"))  # put into place whole, so that it is taken at once
         tick = Tick(definitions, instance, "landing_files_waiting_sensor")
         yield Done(settings, instance, run(definitions, instance, BATCH_JOB, tick.tags))
 

@@ -32,7 +32,8 @@ def test_the_instance_runs_one_batch_at_a_time_and_keeps_everything_in_its_home(
         assert pools.default_pool_limit == 1
         assert isinstance(instance.run_launcher, WatchedRunLauncher)
         assert Path(instance.root_directory) == home
-        assert instance.run_coordinator.get_run_queue_config().max_concurrent_runs == 2  # type: ignore[union-attr]
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None and queue.max_concurrent_runs == 2
 
 
 def test_a_dagster_yaml_that_a_person_wrote_stays(settings: Settings) -> None:

@@ -50,8 +50,7 @@ def test_the_same_waiting_files_are_one_key_and_other_files_another(home: Settin
     assert look(LANDING).key not in (first, both)
 
 
-def test_a_file_mended_in_place_is_asked_for_again(home: Settings, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIPLINE_SETTLE_SECONDS", "0")
+def test_a_file_mended_in_place_is_asked_for_again(home: Settings, look: Look) -> None:
     path = drop(home)
     before = look(LANDING).key
     path.write_text(path.read_text() + "{}\n")

@@ -1,5 +1,7 @@
 -- read = loaded + duplicate + quarantined, in the words of the loader and in the rows of the tables, for every batch
 -- that this build takes in.
+-- Runs after all models, so that it reports and stops nothing.
+-- depends_on: {{ ref('campaign_outbox') }}
 {% set limits = get_limits() %}
 
 with batches as (

@@ -1,4 +1,6 @@
 -- Rows of stg_events = loaded - superseded. In a batch, of the rows that it brought; in a full refresh, of all.
+-- Runs after all models, so that it reports and stops nothing.
+-- depends_on: {{ ref('campaign_outbox') }}
 {% set limits = get_limits() %}
 
 with staged as (

@@ -1,4 +1,4 @@
-"""A warehouse that four real batches built and published one by one, and a copy of it for each test."""
+"""A warehouse that three real batches built and published one by one, and a copy of it for each test."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import duckdb
 import pytest
 
 from benchmarks.publish import change
-from orchestration.dbt import build
+from orchestration.dbt import invoke
 from orchestration.load import load_batch
 from orchestration.publish import PublishReport, publish
 from orchestration.settings import Settings
 from orchestration.simulate import simulate
 from orchestration.warehouse import connect
 
-BATCHES = 4
+BATCHES = 3
+MODELS = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
 TABLES = """
     select schema_name, table_name from duckdb_tables()
     where database_name = '{database}' and schema_name <> 'publication' order by all
@@ -89,7 +90,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     done = Built(settings.home, [], [])
     for file in sorted(settings.landing_path.glob("*.jsonl")):
         load_batch(settings.warehouse_path, settings, replay=True, files=[file])
-        build(settings)
+        assert invoke(settings, MODELS).success
         done.reports.append(publish(settings))
         done.differences.append(differences(settings))
     return done

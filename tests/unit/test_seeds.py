@@ -1,0 +1,144 @@
+"""A wrong seed row is refused before any model is built, and the message names the row."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.dbt import build
+from orchestration.errors import ConfigError
+from orchestration.settings import PROJECT_DIR
+from tests.unit.conftest import WITHOUT_UNIT_TESTS, Warehouse, failures, make_warehouse
+
+pytestmark = pytest.mark.xdist_group("seeds")
+
+# file, how its text is spoilt, what the message has to say
+WRONG: dict[str, tuple[str, Callable[[str], str], str]] = {
+    "an unknown trigger": (
+        "trigger_thresholds.csv",
+        lambda text: text + "time_on_pge,default,dwell_seconds,180,seconds,a typing error\n",
+        "seeds/trigger_thresholds.csv, row time_on_pge,default,dwell_seconds: there is no trigger 'time_on_pge'",
+    ),
+    "a negative window": (
+        "trigger_thresholds.csv",
+        lambda text: text.replace("high_value_cart,default,window_seconds,3600", "high_value_cart,default,window_seconds,-3600"),
+        "row high_value_cart,default,window_seconds: '-3600' is not a whole number of seconds above 0",
+    ),
+    "text for a number": (
+        "trigger_thresholds.csv",
+        lambda text: text.replace("frequent_visits,default,min_visits,4", "frequent_visits,default,min_visits,four"),
+        "row frequent_visits,default,min_visits: 'four' is not a whole number above 0",
+    ),
+    "a number for an amount that has too many decimals": (
+        "trigger_thresholds.csv",
+        lambda text: text.replace("high_value_cart,default,min_amount,200", "high_value_cart,default,min_amount,0.00001"),
+        "row high_value_cart,default,min_amount: '0.00001' is not an amount",
+    ),
+    "a missing row": (
+        "trigger_thresholds.csv",
+        lambda text: _without(text, "lapsed_user,default,wait_seconds"),
+        "seeds/trigger_thresholds.csv: a row is missing: lapsed_user,default,wait_seconds",
+    ),
+    "a row that stands there twice": (
+        "trigger_thresholds.csv",
+        lambda text: text + "cart_abandoned,default,wait_seconds,60,seconds,again\n",
+        "row cart_abandoned,default,wait_seconds: stands there twice",
+    ),
+    "an unknown parameter": (
+        "trigger_thresholds.csv",
+        lambda text: text + "cart_abandoned,default,wait_minutes,60,minutes,a wrong name\n",
+        "row cart_abandoned,default,wait_minutes: the trigger has no parameter 'wait_minutes'; it has wait_seconds",
+    ),
+    "an unknown setting": (
+        "settings.csv",
+        lambda text: text + "frequency_cap,3,firings,a wrong name\n",
+        "seeds/settings.csv, row frequency_cap: there is no setting 'frequency_cap'",
+    ),
+    "an unknown time zone": (
+        "settings.csv",
+        lambda text: text.replace("reporting_timezone,UTC", "reporting_timezone,Europe/Berlyn"),
+        "row reporting_timezone: 'Europe/Berlyn' is not a time zone that the warehouse knows",
+    ),
+    "an unknown campaign": (
+        "triggers.csv",
+        lambda text: text.replace("product_interest", "product_intrest"),
+        "seeds/triggers.csv, row time_on_page: campaign 'product_intrest' is not in seeds/campaigns.csv",
+    ),
+    "a trigger without a row": (
+        "triggers.csv",
+        lambda text: _without(text, "frequent_sign_ins,"),
+        "seeds/triggers.csv: a row is missing: frequent_sign_ins,true,",
+    ),
+    "a word for yes or no": (
+        "campaigns.csv",
+        lambda text: text.replace("win_back,webhook,true", "win_back,webhook,yes"),
+        "seeds/campaigns.csv, row win_back: is_enabled 'yes' is not true or false",
+    ),
+    "a passive event that stands there twice": (
+        "passive_events.csv",
+        lambda text: text + "order_shipped,again\n",
+        "seeds/passive_events.csv, row order_shipped: stands there twice",
+    ),
+}
+
+
+def _without(text: str, start: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(start))
+
+
+def _project(to: Path, *, spoilt: bool) -> Path:
+    """A copy of what dbt reads, with all wrong rows in it."""
+    for name in ("dbt_project", "macros", "seeds", "tests/dbt"):
+        shutil.copytree(PROJECT_DIR / name, to / name, ignore=shutil.ignore_patterns("target", "logs"))
+    for file, spoil, _ in WRONG.values() if spoilt else ():
+        path = to / "seeds" / file
+        text = path.read_text(encoding="utf-8")
+        wrong = spoil(text)
+        assert wrong != text, f"{file} is not as this test expects it"
+        path.write_text(wrong, encoding="utf-8")
+    return to / "dbt_project"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    made = make_warehouse(tmp_path_factory.mktemp("seeds"), events=300, files=1)
+    made.load_next()
+    return made
+
+
+@pytest.fixture(scope="module")
+def refused(shop: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return shop.build(*WITHOUT_UNIT_TESTS, project_dir=_project(tmp_path_factory.mktemp("spoilt"), spoilt=True))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_row_is_named(refused: Any, wrong: str) -> None:
+    assert WRONG[wrong][2] in "\n".join(failures(refused))
+
+
+def test_every_wrong_row_is_named_at_once_and_no_right_one(refused: Any) -> None:
+    assert f"Nothing was built: {len(WRONG)} problem(s) in the configuration." in "\n".join(failures(refused))
+
+
+def test_nothing_is_built_with_a_wrong_row(refused: Any, shop: Warehouse) -> None:
+    built = [
+        result.node.name
+        for result in refused.result.results
+        if result.node.resource_type == "model" and result.status == "success"
+        # Views over raw tables alone, which no seed can spoil.
+        and result.node.name not in ("stg_events", "delivery_latency")
+    ]
+    assert built == []
+    assert shop.ask("select count(*) from batches.finished_builds") == [(0,)]
+
+
+def test_the_batch_says_which_row_to_mend_and_the_next_one_catches_up(refused: Any, shop: Warehouse, tmp_path: Path) -> None:
+    spoilt = _project(tmp_path / "spoilt", spoilt=True)
+    with pytest.raises(ConfigError, match="row time_on_pge"):
+        build(shop.settings, project_dir=spoilt)
+    build(shop.settings, project_dir=_project(tmp_path / "mended", spoilt=False))
+    assert shop.ask("select count(*) from batches.finished_builds") == [(1,)]
