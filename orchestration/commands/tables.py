@@ -128,13 +128,14 @@ def _holder(text: str) -> Holder | None:
 def _show(connection: duckdb.DuckDBPyConnection, aliases: dict[str, str]) -> dict[str, str]:
     """Puts a view in the place of every empty table that an attached file has; the last file counts."""
     here = [tuple(row) for row in connection.execute(read_sql("commands_own_tables")).fetchall()]
+    here += [("config", seed) for seed in SEEDS]
     homes: dict[str, str] = {}
     for name, alias in aliases.items():
         found = connection.execute(read_sql("commands_tables_of"), {"database": alias}).fetchall()
         there = {tuple(row) for row in found}
         homes |= {f"{schema}.{table}": name for schema, table in here if (schema, table) in there}
     for table, name in homes.items():
-        connection.execute(f"drop table {table}")
+        connection.execute(f"drop table if exists {table}")
         connection.execute(f'create view {table} as from "{aliases[name]}".{table}')
     for seed in SEEDS:
         if f"config.{seed}" not in homes:

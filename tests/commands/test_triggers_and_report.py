@@ -39,7 +39,8 @@ def test_the_counts_of_a_trigger_are_those_of_the_tables(shop: Settings) -> None
             "select trigger_name, count(*), count(*) filter (where decision = 'fired'), "
             "max(decided_at) filter (where decision = 'fired') from triggers.trigger_decisions group by all"
         ).fetchall()
-        matches = dict(connection.execute("select trigger_name, count(*) from triggers.trigger_matches group by all").fetchall())
+        counted = connection.execute("select trigger_name, count(*) from triggers.trigger_matches group by all")
+        matches = dict(counted.fetchall())
     for name, decisions, fired, last in decided:
         trigger = listed[name]
         assert (trigger.fired, trigger.last_fired_at) == (fired, last)
@@ -85,7 +86,8 @@ def test_the_ending_tells_who_was_triggered_on_what_evidence_and_what_was_delive
     shop: Settings, console: Console
 ) -> None:
     told = report(shop, received_count=7)
-    (capped,) = [firing for firing in told.firings if (firing.user_id, firing.trigger_name) == ("capped", "high_value_cart")]
+    firings = {(firing.user_id, firing.trigger_name): firing for firing in told.firings}
+    capped = firings["capped", "high_value_cart"]
     assert capped.measured == "300.00 of 200.00"
     assert capped.evidence_words == "product_added (c-1) 2025-09-20 17:28:00"
     assert (capped.campaign, capped.delivery_status) == ("high_value_cart", "rejected")

@@ -57,8 +57,8 @@ def test_a_file_mended_in_place_is_asked_for_again(home: Settings, look: Look) -
     assert look(LANDING).key != before
 
 
-@pytest.mark.parametrize("status", [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTED])
-def test_no_run_is_asked_for_while_one_is_queued_or_under_way(
+@pytest.mark.parametrize("status", [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
+def test_no_run_is_asked_for_while_one_starts_or_is_under_way(
     home: Settings,
     shop: Shop,
     definitions: dg.Definitions,

@@ -38,14 +38,6 @@ def test_every_view_answers_readers_as_it_answers_in_the_warehouse(shop: Shop) -
         assert sorted(shop.ask(f"from {view}"), key=repr) == sorted(shop.run(f"from {view}"), key=repr), view
 
 
-def test_twenty_batches_of_changes_add_up_to_what_a_rebuild_makes(shop: Shop) -> None:
-    for _ in range(20):
-        shop.batch()
-        report = shop.publish()
-        assert not report.rebuilt, report.reason
-    assert differences(shop.settings) == []
-
-
 def test_what_a_push_logged_is_published_without_a_new_build(shop: Shop) -> None:
     shop.run("""
         insert into triggers.campaign_deliveries by name

@@ -25,7 +25,9 @@ WRONG: dict[str, tuple[str, Callable[[str], str], str]] = {
     ),
     "a negative window": (
         "trigger_thresholds.csv",
-        lambda text: text.replace("high_value_cart,default,window_seconds,3600", "high_value_cart,default,window_seconds,-3600"),
+        lambda text: text.replace(
+            "high_value_cart,default,window_seconds,3600", "high_value_cart,default,window_seconds,-3600"
+        ),
         "row high_value_cart,default,window_seconds: '-3600' is not a whole number of seconds above 0",
     ),
     "text for a number": (
@@ -35,7 +37,9 @@ WRONG: dict[str, tuple[str, Callable[[str], str], str]] = {
     ),
     "a number for an amount that has too many decimals": (
         "trigger_thresholds.csv",
-        lambda text: text.replace("high_value_cart,default,min_amount,200", "high_value_cart,default,min_amount,0.00001"),
+        lambda text: text.replace(
+            "high_value_cart,default,min_amount,200", "high_value_cart,default,min_amount,0.00001"
+        ),
         "row high_value_cart,default,min_amount: '0.00001' is not an amount",
     ),
     "a missing row": (
@@ -128,7 +132,8 @@ def test_nothing_is_built_with_a_wrong_row(refused: Any, shop: Warehouse) -> Non
     built = [
         result.node.name
         for result in refused.result.results
-        if result.node.resource_type == "model" and result.status == "success"
+        if result.node.resource_type == "model"
+        and result.status == "success"
         # Views over raw tables alone, which no seed can spoil.
         and result.node.name not in ("stg_events", "delivery_latency")
     ]
@@ -136,7 +141,9 @@ def test_nothing_is_built_with_a_wrong_row(refused: Any, shop: Warehouse) -> Non
     assert shop.ask("select count(*) from batches.finished_builds") == [(0,)]
 
 
-def test_the_batch_says_which_row_to_mend_and_the_next_one_catches_up(refused: Any, shop: Warehouse, tmp_path: Path) -> None:
+def test_the_batch_says_which_row_to_mend_and_the_next_one_catches_up(
+    refused: Any, shop: Warehouse, tmp_path: Path
+) -> None:
     spoilt = _project(tmp_path / "spoilt", spoilt=True)
     with pytest.raises(ConfigError, match="row time_on_pge"):
         build(shop.settings, project_dir=spoilt)

@@ -4,6 +4,7 @@
     full_refresh=false,
     on_schema_change='append_new_columns'
 ) }}
+{{ assert_inputs_are_built_along() }}
 {% set settings = get_settings() %}
 
 with limits as (

@@ -5,6 +5,7 @@
 ) }}
 -- depends_on: {{ ref('int_batch__limits') }} {{ ref('triggers') }}
 {{ assert_full_refresh_is_whole() }}
+{{ assert_inputs_are_built_along() }}
 {% set off = get_seed_rows('triggers') | selectattr('is_enabled', 'equalto', 'false') %}
 {% set disabled = off | map(attribute='trigger_name') | list %}
 
@@ -44,7 +45,7 @@ linked_events as (
         linked_anonymous_id
     from {{ ref('int_batch__events') }}
     where linked_anonymous_id is not null
-    union
+    union all
     select
         last_event_key,
         user_id,

@@ -99,11 +99,13 @@ final as (
         {% if log %}
         least(before.first_anonymous_at, touched.first_anonymous_at) as first_anonymous_at,
         coalesce(before.known_user_id, 'anon:' || touched.anonymous_id) as old_user_id,
-        before.anonymous_id is null
-        or before.known_user_id is distinct from after.known_user_id
-        or before.linked_at is distinct from after.linked_at
-        or coalesce(before.first_anonymous_at > touched.first_anonymous_at, false)
-        or (before.first_anonymous_at is null and touched.first_anonymous_at is not null) as is_news,
+        (
+            before.anonymous_id is null
+            or before.known_user_id is distinct from after.known_user_id
+            or before.linked_at is distinct from after.linked_at
+            or before.first_anonymous_at
+            is distinct from least(before.first_anonymous_at, touched.first_anonymous_at)
+        ) as is_news,
         {% else %}
         touched.first_anonymous_at,
         'anon:' || touched.anonymous_id as old_user_id,

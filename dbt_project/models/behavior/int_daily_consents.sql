@@ -5,6 +5,7 @@
 ) }}
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
+{{ assert_inputs_are_built_along() }}
 -- The last word of each user and UTC day on the consent that campaigns need. By day, because the working set always
 -- holds the whole day of the first change; of simultaneous words the refusal counts.
 with spoken as (

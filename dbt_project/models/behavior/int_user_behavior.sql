@@ -1,6 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='swap', swap_on='true') }}
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
+{{ assert_inputs_are_built_along() }}
 -- One row per user: the windows as of the user's last active event, each with the time at which it is over.
 {% set timezone = get_settings()['reporting_timezone'] %}
 {% set related = get_thresholds('related_product_views', ['window_seconds']) %}

@@ -5,6 +5,7 @@
 ) }}
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
+{{ assert_inputs_are_built_along() }}
 -- A visit that ended up to 30 minutes before the first change may have gone on.
 select
     user_id,

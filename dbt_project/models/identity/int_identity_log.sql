@@ -1,6 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='rewind') }}
 -- depends_on: {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
+{{ assert_inputs_are_built_along() }}
 -- Append-only: whose a device was as of each batch that brought news of it. The rows carry the batch, so that the
 -- state as of the last finished build stays readable after a build that failed.
 select

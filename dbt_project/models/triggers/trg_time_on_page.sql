@@ -5,7 +5,8 @@
 with visits as (
     select
         events.user_id,
-        events.visit_started_us
+        events.visit_started_us,
+        visits.visit_ended_us
     from {{ ref('int_batch__events') }} as events
     inner join {{ ref('int_batch__visits') }} as visits
         on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
@@ -13,7 +14,7 @@ with visits as (
         events.event_name = 'product_viewed'
         and events.is_active
         and visits.visit_ended_us - visits.visit_started_us > {{ dwell_us }}
-    group by events.user_id, events.visit_started_us
+    group by events.user_id, events.visit_started_us, visits.visit_ended_us
 ),
 
 activity as (
@@ -36,10 +37,15 @@ pages as (
     where event_name in ('page_viewed', 'product_viewed')
 ),
 
+-- After a view the visit has to go on for longer than the dwell.
 views as (
-    select *
+    select activity.*
     from activity
-    where event_name = 'product_viewed'
+    inner join visits
+        on activity.user_id = visits.user_id and activity.visit_started_us = visits.visit_started_us
+    where
+        activity.event_name = 'product_viewed'
+        and visits.visit_ended_us > activity.occurred_us + {{ dwell_us }}
 ),
 
 stays as (
