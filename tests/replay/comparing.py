@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.replay.deciding import Decision
 from tests.replay.evaluator import CopyKey, Counts, Evaluator, Match, Truth
 from tests.replay.harness import ask
 from tests.replay.rules import Rules, first_at, local_day
@@ -32,6 +33,12 @@ COUNTS = """
         batch_id, events_read, events_loaded, events_duplicate, events_quarantined, events_superseded,
         epoch_us(complete_through), epoch_us(clock_at)
     from raw.load_batches order by batch_id
+"""
+DECISIONS = """
+    select
+        user_id, trigger_name, epoch_us(matched_at), variant, is_absence, epoch_us(window_started_at), event_keys,
+        observed_value, threshold_value, linked_anonymous_ids, decision, reason, epoch_us(decided_at), batch_id
+    from triggers.trigger_decisions
 """
 VISITS = """
     select
@@ -65,10 +72,23 @@ def event_keys(warehouse: Path) -> dict[CopyKey, str]:
 
 def read_matches(warehouse: Path) -> list[Match]:
     """triggers.trigger_matches as the evaluator would write it; lists of rows, so that a double row shows."""
-    return [
-        Match(name, user, at, variant, absence, start, tuple(keys), observed, threshold, tuple(devices))
-        for user, name, at, variant, absence, start, keys, observed, threshold, devices in ask(warehouse, MATCHES)
-    ]
+    return [_match(row) for row in ask(warehouse, MATCHES)]
+
+
+def read_decisions(warehouse: Path) -> list[Decision]:
+    """triggers.trigger_decisions as the reference would write it."""
+    return [Decision(_match(row[:10]), *row[10:]) for row in ask(warehouse, DECISIONS)]
+
+
+def _match(row: tuple[Any, ...]) -> Match:
+    user, name, at, variant, absence, start, keys, observed, threshold, devices = row
+    return Match(name, user, at, variant, absence, start, tuple(keys), observed, threshold, tuple(devices))
+
+
+def compare_decisions(warehouse: Path, ledger: Collection[Decision]) -> list[Difference]:
+    return _both_ways(
+        "trigger_decisions", set(read_decisions(warehouse)), set(ledger), lambda row: family_of(row.match.user_id)
+    )
 
 
 def compare_matches(warehouse: Path, truth: Truth) -> list[Difference]:

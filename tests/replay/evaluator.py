@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from hashlib import md5
 
-from tests.replay.reading import Event, Refused, first_links, read_line
+from tests.replay.reading import Event, Refused, consented, first_links, read_line
 from tests.replay.rules import ABSENCE, TRIGGERS, Owned, Rules, Visit, split_visits
 
 CopyKey = tuple[str, str | None, str | None, int | None]
@@ -146,6 +146,15 @@ class Evaluator:
         return {
             user: tuple(sorted(events, key=lambda one: (one.at, one.key))) for user, events in sorted(users.items())
         }
+
+    def refusals(self, category: str) -> set[str]:
+        """Users whose latest word on the consent category is no; of simultaneous words the refusal counts."""
+        refused = set()
+        for user, events in self.events_by_user().items():
+            said = [(one.at, word) for one in events if (word := consented(one.event.consent, category)) is not None]
+            if said and not min(word for at, word in said if at == max(said)[0]):
+                refused.add(user)
+        return refused
 
     def truth(self) -> Truth:
         """Judge every user; those whose events are the same as last time are not judged again."""

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,7 @@ class Project:
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
     def models(self) -> list[str]:
-        """All models, each after those it needs, the limits first."""
-        nodes = {key: node for key, node in self.manifest.nodes.items() if node.resource_type == "model"}
-        needs = {key: [need for need in sorted(node.depends_on_nodes) if need in nodes] for key, node in nodes.items()}
-        names = [nodes[key].name for key in TopologicalSorter(dict(sorted(needs.items()))).static_order()]
-        return sorted(names, key=lambda name: name != "int_batch__limits")
+        return sorted(node.name for node in self.manifest.nodes.values() if node.resource_type == "model")
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Plan:
 
 
 def draw_steps(random: Random, plan: Plan, batches: int, models: Sequence[str]) -> list[Sent]:
-    """Steps for every batch; `models` in an order in which dbt can build them, the limits first."""
+    """Steps for every batch; `models`: the names of all."""
     steps: list[Sent] = []
     changes = dict(zip(plan.seeds[::2], plan.seeds[1::2], strict=True))
     for batch in range(1, batches + 1):
@@ -48,20 +48,15 @@ def draw_steps(random: Random, plan: Plan, batches: int, models: Sequence[str]) 
 
 def half_a_build(random: Random, models: Sequence[str]) -> str:
     """A dbt command that leaves some part of the graph new and the rest as it was."""
-    way = random.choice(("stopped", "stopped", "stopped", "chosen", "chosen", "no limits", "no tail", "full", "chosen full"))
-    chosen = list(models)
-    if way in ("stopped", "full"):
-        chosen = chosen[: random.randrange(1, len(chosen))]
-    elif way != "no tail":
-        share = random.choice((0.3, 0.6, 0.9))
-        chosen = [model for model in chosen if random.random() < share]
-    missing = {"no limits": [models[0]], "no tail": random.sample(STATE, 2)}.get(way, [random.choice(STATE)])
-    if way in ("no limits", "no tail") or set(STATE) <= set(chosen):
-        chosen = [model for model in chosen if model not in missing]
-    if way in ("chosen", "chosen full") and models[0] not in chosen:
-        chosen = [models[0], *chosen]
-    refresh = "--full-refresh " if "full" in way else ""
-    return f"{RUN}{refresh}--select {' '.join(chosen or models[-1:])}"
+    refresh = random.choice(("", "", "", "", "--full-refresh "))
+    if random.random() < 0.7:
+        # What a build leaves that stops: some models, and all that they need.
+        chosen = [f"+{model}" for model in random.sample(models, random.randint(1, 4))]
+        missing = random.choice(STATE)
+        return f"{RUN}{refresh}--select {' '.join(chosen)} --exclude {missing}+"
+    share = random.choice((0.3, 0.6, 0.9))
+    chosen = [model for model in models if random.random() < share and model != "trigger_matches"]
+    return f"{RUN}{refresh}--select {' '.join(chosen or models[:1])}"
 
 
 def is_step(one: Sent) -> bool:

@@ -215,6 +215,12 @@ def read_line(text: str, batch_id: int, seq: int, loaded_at: int, future_lands_a
     )
 
 
+def consented(consent: Any, category: str) -> bool | None:
+    """What an event's context.consent says of a category; None where it says nothing."""
+    said = to_object(to_object(consent).get("categoryPreferences")).get(category)
+    return {"true": True, "false": False}.get(to_text(said) or "")
+
+
 def first_links(events: Iterable[Event]) -> dict[str, str]:
     """anonymous_id -> the known user it belongs to: earliest on any event with both ids, then the smallest id."""
     best: dict[str, tuple[int, str]] = {}

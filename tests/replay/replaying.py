@@ -6,7 +6,7 @@ The evaluator is given each batch's clock by the loader's report, which is check
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from orchestration.settings import Settings
 from tests.replay.comparing import (
     Difference,
     compare_counts,
+    compare_decisions,
     compare_events,
     compare_matches,
     compare_quarantine,
@@ -22,23 +23,16 @@ from tests.replay.comparing import (
     compare_visits,
     event_keys,
 )
-from tests.replay.evaluator import Counts, Evaluator
-from tests.replay.harness import Project, ask, copy_warehouse, write_lines
+from tests.replay.deciding import Decision, decide
+from tests.replay.evaluator import Counts, Evaluator, watermark
+from tests.replay.harness import ask, copy_warehouse, write_lines
 from tests.replay.plans import BUILD, RUN, SEEDS, is_step
-from tests.replay.rules import Rules
+from tests.replay.seeding import Seeded
 from tests.replay.streams import Sent, to_micros
 
 # What monitoring shows rests on wall times and holds no state of its own.
 WHOLE = ("--exclude", "monitoring")
 FINISHED = "select build_id from batches.finished_builds order by build_id"
-
-
-@dataclass(frozen=True)
-class Seeded:
-    """A project and what its seeds mean to the evaluator."""
-
-    project: Project
-    rules: Rules
 
 
 @dataclass
@@ -47,7 +41,10 @@ class Replay:
 
     home: Path
     seeded: Sequence[Seeded]
+    is_deciding: bool = False
+    """Whether the ledger is kept too; what half a build decided would have to be known for that."""
     active: int = 0
+    ledger: list[Decision] = field(default_factory=list)
     evaluator: Evaluator = field(init=False)
     counts: dict[int, Counts] = field(default_factory=dict)
     clocks: dict[int, int] = field(default_factory=dict)
@@ -86,9 +83,27 @@ class Replay:
         if step == BUILD:
             self._dbt(self.warehouse, *WHOLE)
             assert len(ask(self.warehouse, FINISHED)) == len(before) + 1, "a whole build was not finished"
+            self._decide()
             return
         self.seeded[self.active].project.dbt(self.warehouse, "run", *step.removeprefix(RUN).split())
         assert ask(self.warehouse, FINISHED) == before, f"{step} counts as a whole build"
+
+    def _decide(self) -> None:
+        if not self.is_deciding:
+            return
+        seeded = self.seeded[self.active]
+        self.evaluator.use_keys(event_keys(self.warehouse))
+        truth, batch = self.evaluator.truth(), max(self.counts)
+        complete = max((one.complete_through for one in self.counts.values() if one.complete_through), default=None)
+        self.ledger += decide(
+            batch,
+            self.clocks[batch],
+            watermark({"segment": complete}, seeded.allowed_lateness),
+            truth.matches,
+            truth.owners,
+            self.ledger,
+            replace(seeded.terms, no_consent=self.evaluator.refusals(seeded.consent_category)),
+        )
 
     def _seed(self) -> None:
         result = self.seeded[self.active].project.dbt(self.warehouse, "seed")
@@ -108,6 +123,7 @@ class Replay:
             *compare_counts(self.warehouse, self.counts, self.clocks),
             *compare_visits(self.warehouse, truth, self.evaluator.rules),
             *compare_matches(self.warehouse, truth),
+            *(compare_decisions(self.warehouse, self.ledger) if self.is_deciding else []),
         ]
 
     def differences_to_full_refresh(self) -> list[Difference]:

@@ -56,12 +56,14 @@ identities as (
         events.*,
         identities.user_id,
         identities.changed_from
+    -- noqa: disable=LT02
     from (
         {{ counted_events(upto=limits['upto_batch_id'], from_time=bounds[pass]) | indent(8) }}
         {%- if bounds[pass] is none %}
         and false
         {%- endif %}
     ) as events
+    -- noqa: enable=LT02
     inner join identities
         on events.identity_id = identities.identity_id and events.occurred_at >= identities.read_from
     where {{ 'not ' if pass == 'on_time' }}identities.is_late

@@ -79,7 +79,8 @@ reasoned as (
             when unfinished_full.builds > 0 then 'the last full build did not end well'
             when finished.match_version <> versions.match_version
                 then 'thresholds, trigger SQL, passive events or the time zone changed'
-            when {{ lost_tables | length }} > 0 then 'missing tables: {{ lost_tables | join(', ') }}'
+            when {{ lost_tables | length }} > 0
+                then 'missing tables: {{ lost_tables | join(', ') }}'
         end as full_reason
     from loaded
     cross join watermark

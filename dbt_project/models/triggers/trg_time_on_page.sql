@@ -6,7 +6,7 @@ with visits as (
     select
         events.user_id,
         events.visit_started_us,
-        visits.visit_ended_us
+        min(visits.visit_ended_us) as visit_ended_us
     from {{ ref('int_batch__events') }} as events
     inner join {{ ref('int_batch__visits') }} as visits
         on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
@@ -14,7 +14,7 @@ with visits as (
         events.event_name = 'product_viewed'
         and events.is_active
         and visits.visit_ended_us - visits.visit_started_us > {{ dwell_us }}
-    group by events.user_id, events.visit_started_us, visits.visit_ended_us
+    group by events.user_id, events.visit_started_us
 ),
 
 activity as (
