@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as release_of
 from pathlib import Path
@@ -129,20 +130,15 @@ def restore(
         manifest = read_manifest(folder, progress=progress)
         if manifest.schema_version > current_version():
             raise newer(manifest.schema_version, current_version(), "the backup")
-        held = open_file(path, False, settings.lock_timeout_seconds)
-        next_path = path.with_name(f".{path.name}.restoring")
-        try:
-            has_rows = _has_rows(held)
-            if has_rows and not force:
-                raise InputError(f"{path} is not empty", "--force puts the backup there and keeps the old file")
-            held.execute("checkpoint")  # or its log would stay behind, beside a file that it does not belong to
-            _write_warehouse(next_path, folder, manifest, progress)
-            written, replaced = _restore_config(settings, seeds, folder)
-            previous = _keep(path) if has_rows else None
-            replace(next_path, path)
-        finally:
-            held.close()
-            remove_database(next_path)
+        with _held(settings, force) as has_rows:
+            next_path = path.with_name(f".{path.name}.restoring")
+            try:
+                _write_warehouse(next_path, folder, manifest, progress)
+                written, replaced = _restore_config(settings, seeds, folder)
+                previous = _keep(path) if has_rows else None
+                replace(next_path, path)
+            finally:
+                remove_database(next_path)
     return RestoreReport(
         path=path,
         tables={f"{table.schema_name}.{table.table_name}": table.rows for table in manifest.tables},
@@ -152,6 +148,21 @@ def restore(
         created_at=manifest.created_at,
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def _held(settings: Settings, force: bool) -> Iterator[bool]:
+    """Keeps everybody else out of the warehouse that is to be replaced; gives whether it holds anything."""
+    path = settings.warehouse_path
+    connection = open_file(path, False, settings.lock_timeout_seconds)
+    try:
+        has_rows = _has_rows(connection)
+        if has_rows and not force:
+            raise InputError(f"{path} is not empty", "--force puts the backup there and keeps the old file")
+        connection.execute("checkpoint")  # or its log would stay behind, beside a file that it does not belong to
+        yield has_rows
+    finally:
+        connection.close()
 
 
 def _write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, progress: Progress) -> list[TableEntry]:

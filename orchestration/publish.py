@@ -31,7 +31,6 @@ from orchestration.warehouse import connect
 # Raised when the meaning of what is written changes while the columns stay: older files are then made anew.
 FORMAT = 1
 READ_ONLY_MODE = 0o444
-
 Progress = Callable[[str], None]
 _one_at_a_time = threading.Lock()  # two threads would share DuckDB's lock on the warehouse
 
@@ -84,9 +83,12 @@ class _Plan:
     """`is_append_only`: the same build again, to which the push or a person added rows."""
 
     reason: str
-    is_rebuild: bool = False
-    is_append_only: bool = False
     last: PublishedBuild | None = None
+    is_append_only: bool = False
+
+    @property
+    def is_rebuild(self) -> bool:
+        return self.last is None
 
 
 class _NotEqual(Exception):
@@ -131,13 +133,9 @@ def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> Pu
     path = settings.published_path
     with connect(settings.warehouse_path, wait_seconds=settings.lock_timeout_seconds) as connection:
         state = _state(connection)
-        if state is None or not state["is_finished"]:
-            kept = "the published file stays as it was" if path.exists() else "nothing is published yet"
-            why = "the last build did not end well" if state else "there is no build yet"
-            return PublishReport(path=path, is_published=False, reason=f"{why}; {kept}", bytes=size_of(path))
         plan = _plan(connection, path, state, rebuild_because)
-        if plan is None:
-            return PublishReport(path=path, is_published=False, reason="nothing is new", bytes=size_of(path))
+        if state is None or isinstance(plan, str):
+            return PublishReport(path=path, is_published=False, reason=str(plan), bytes=size_of(path))
         progress("making the published database anew" if plan.is_rebuild else "publishing what changed")
         with _next_file(connection, path, plan.is_rebuild):
             changed = _write_tables(connection, plan, state)
@@ -145,15 +143,8 @@ def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> Pu
             if plan.last is None or plan.last.views != state["views"]:
                 left_out = _write_views(connection)
             _note(connection, state)
-    return PublishReport(
-        path=path,
-        is_published=True,
-        rebuilt=plan.is_rebuild,
-        reason=plan.reason,
-        bytes=size_of(path),
-        rows_changed=changed,
-        views_left_out=left_out,
-    )
+    facts: dict[str, Any] = {"rebuilt": plan.is_rebuild, "reason": plan.reason, "views_left_out": left_out}
+    return PublishReport(path=path, is_published=True, rows_changed=changed, bytes=size_of(path), **facts)
 
 
 def _state(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
@@ -183,27 +174,30 @@ def _rule(row: tuple[Any, ...]) -> _Rule:
 
 
 def _plan(
-    connection: duckdb.DuckDBPyConnection, path: Path, state: dict[str, Any], rebuild_because: str
-) -> _Plan | None:
-    """What is to be done; None where the file is up to date."""
+    connection: duckdb.DuckDBPyConnection, path: Path, state: dict[str, Any] | None, rebuild_because: str
+) -> _Plan | str:
+    """What is to be done, or why nothing is."""
+    if state is None or not state["is_finished"]:
+        kept = "the published file stays as it was" if path.exists() else "nothing is published yet"
+        return f"{'the last build did not end well' if state else 'there is no build yet'}; {kept}"
     if rebuild_because:
-        return _Plan(rebuild_because, is_rebuild=True)
+        return _Plan(rebuild_because)
     if not path.exists():
-        return _Plan("there was no published file", is_rebuild=True)
+        return _Plan("there was no published file")
     if wal_of(path).exists():
-        return _Plan("somebody wrote into the last file", is_rebuild=True)
+        return _Plan("somebody wrote into the last file")
     last, counts = _read_last(connection, path)
     if last.layout != state["layout"]:
-        return _Plan("the layout of the tables changed", is_rebuild=True)
+        return _Plan("the layout of the tables changed")
     if last.build_id == state["build_id"]:
         if counts == state["counts"] and last.views == state["views"]:
-            return None
-        return _Plan("rows were added after the build", is_append_only=True, last=last)
+            return "nothing is new"
+        return _Plan("rows were added after the build", last, is_append_only=True)
     if state["is_full"]:
-        return _Plan("the build computed everything anew", is_rebuild=True)
+        return _Plan("the build computed everything anew")
     if last.build_id != state["prior_build_id"]:
-        return _Plan("the last file is not of the build before this one", is_rebuild=True)
-    return _Plan("the build's changes", last=last)
+        return _Plan("the last file is not of the build before this one")
+    return _Plan("the build's changes", last)
 
 
 def _read_last(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[PublishedBuild, dict[str, int]]:

@@ -39,7 +39,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         )
 
     def _has_worker(self, run: DagsterRun) -> bool:
-        client = self._get_grpc_client_for_termination(run.run_id)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
             return False
         try:

@@ -76,7 +76,8 @@ def unfinished_batch(settings: Settings) -> int | None:
     """The last batch, where it was loaded and not built to the end. Raises WarehouseLocked."""
     if not settings.warehouse_path.exists():
         return None
-    with connect(settings.warehouse_path, read_only=True, wait_seconds=DagsterSettings().tick_wait_seconds) as warehouse:
+    wait = DagsterSettings().tick_wait_seconds
+    with connect(settings.warehouse_path, read_only=True, wait_seconds=wait) as warehouse:
         row = warehouse.execute(read_sql("dagster_unfinished_batch")).fetchone()
     return int(row[0]) if row and row[0] is not None else None
 

@@ -66,7 +66,7 @@ class _Reader:
     latest: int
 
     def explain(self, asked: str, trigger: str | None) -> Explanation:
-        defined = [row["trigger_name"] for row in self.tables.rows("triggers_enabled")]
+        defined = {row["trigger_name"]: row["is_enabled"] for row in self.tables.rows("triggers_enabled")}
         if trigger is not None and trigger not in defined:
             raise ConfigError(f"there is no trigger '{trigger}'", f"the triggers are: {listed(defined, at_most=100)}")
         state = self.tables.one("explain_state")
@@ -82,7 +82,9 @@ class _Reader:
             read_from=self.tables.homes.get("triggers.trigger_decisions", "nothing built yet"),
             activity=Activity(**self.tables.one("explain_activity")) if has_events else None,
             triggers=[
-                self._trigger(name, stories.get(name, []), has_events) for name in defined if trigger in (None, name)
+                self._trigger(name, is_enabled, stories.get(name, []), has_events)
+                for name, is_enabled in defined.items()
+                if trigger in (None, name)
             ],
             notes=self._notes(state),
         )
@@ -177,21 +179,25 @@ class _Reader:
         return stories
 
     def _evidence(self, stories: list[Row]) -> dict[str, EvidenceEvent]:
-        starts = [row["window_started_at"] for row in stories]
-        if not starts:
-            return {}
-        end = max(row["matched_at"] for row in stories)
-        rows = self.tables.rows("explain_evidence", from_time=min(starts), to_time=end)
+        """By key. Only what the user does not own any more is looked for in all events, which takes longer."""
+        keys = {key for row in stories for key in row["event_keys"]}
+        rows = self.tables.rows("explain_own_evidence", event_keys=sorted(keys))
+        missing = sorted(keys - {row["event_key"] for row in rows})
+        if missing:
+            start, end = min(row["window_started_at"] for row in stories), max(row["matched_at"] for row in stories)
+            rows += self.tables.rows("explain_evidence", event_keys=missing, from_time=start, to_time=end)
         return {row["event_key"]: EvidenceEvent(**row) for row in rows}
 
     def _units(self) -> dict[str, str]:
         return {row["trigger_name"]: row["unit"] for row in self.tables.rows("triggers_units")}
 
-    def _trigger(self, name: str, told: list[tuple[int, MatchStory]], has_events: bool) -> TriggerStory:
+    def _trigger(
+        self, name: str, is_enabled: bool, told: list[tuple[int, MatchStory]], has_events: bool
+    ) -> TriggerStory:
         stories = [story for _, story in told]
         status = _status(stories)
         miss = None
-        if not self._is_enabled(name):
+        if not is_enabled:
             status, miss = "disabled" if not stories else status, NearMiss(words="not enabled in seeds/triggers.csv")
         elif not stories and has_events:
             miss = near_miss(self.tables, name, self._thresholds(name))
@@ -200,9 +206,6 @@ class _Reader:
         return TriggerStory(
             trigger_name=name, status=status, match_count=told[0][0] if told else 0, matches=stories, near_miss=miss
         )
-
-    def _is_enabled(self, name: str) -> bool:
-        return any(row["trigger_name"] == name and row["is_enabled"] for row in self.tables.rows("triggers_enabled"))
 
     def _thresholds(self, name: str) -> dict[str, str]:
         rows = self.tables.rows("triggers_thresholds")

@@ -79,12 +79,12 @@ def report(settings: Settings, *, received_count: int | None = None, latest: int
 
 
 def _firings(tables: Tables, latest: int) -> list[Firing]:
-    tables.rows("report_firings", latest=latest)
-    rows = tables.rows("report_read_firings")
+    rows = tables.rows("report_firings", latest=latest)
     if not rows:
         return []
     start, end = min(row["window_started_at"] for row in rows), max(row["matched_at"] for row in rows)
-    found = tables.rows("explain_evidence", from_time=start, to_time=end)
+    keys = sorted({key for row in rows for key in row["event_keys"]})
+    found = tables.rows("explain_evidence", event_keys=keys, from_time=start, to_time=end)
     events = {row["event_key"]: EvidenceEvent(**row) for row in found}
     units = {row["trigger_name"]: row["unit"] for row in tables.rows("triggers_units")}
     firings = []

@@ -1,8 +1,7 @@
--- The evidence events of the stories, whoever owns them now. The time bounds stand on raw.events itself, so that
--- DuckDB skips the rest of history. Parameters: $from_time, $to_time.
+-- Events by key, whoever owns them now. The time bounds stand on raw.events itself, so that DuckDB skips the rest of
+-- history. Parameters: $event_keys, $from_time, $to_time.
 with pointed as (
-    select distinct unnest(event_keys) as event_key
-    from stories
+    select distinct unnest($event_keys::varchar[]) as event_key
 ),
 
 copies as (

@@ -1,6 +1,4 @@
--- The latest $latest firings of each trigger. The name is that of the explanations, whose evidence query reads it.
-create or replace temp table stories as
-
+-- The latest $latest firings of each trigger, with the state of their delivery.
 with states as (
     select
         decision_id,
@@ -23,3 +21,4 @@ qualify
     row_number() over (
         partition by decisions.trigger_name order by decisions.matched_at desc, decisions.user_id
     ) <= $latest
+order by decisions.trigger_name, decisions.matched_at desc, decisions.user_id

@@ -253,3 +253,12 @@ def test_ids_with_square_brackets_are_printed_as_they_are(shop: Settings, consol
     odd = explanation.identity.model_copy(update={"words": "user [red]x[/red]"})
     render(explanation.model_copy(update={"identity": odd}), console)
     assert "user [red]x[/red]" in console.export_text()
+
+
+def test_evidence_that_went_to_another_user_is_still_shown(shop: Settings, tmp_path: Path) -> None:
+    copied = copy_of(shop, tmp_path, "warehouse.duckdb")
+    with connect(copied.warehouse_path) as connection:
+        connection.execute("update batches.int_identity_log set known_user_id = 'near' where anonymous_id = 'dev-1'")
+    told = match(explain(copied, "linked"), "related_product_views", "17:32:00")
+    assert [seen.product_id for seen in told.evidence] == ["l-1", "l-2", "l-3"]
+    assert explain(copied, "dev-1").identity.user_id == "near"

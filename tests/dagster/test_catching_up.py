@@ -85,7 +85,9 @@ def copy(clean_environment: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pyt
         copy.runner.communicate()
 
 
-def test_a_batch_that_fails_says_what_to_do_and_the_next_one_catches_up(copy: Copy, definitions: dg.Definitions) -> None:
+def test_a_batch_that_fails_says_what_to_do_and_the_next_one_catches_up(
+    copy: Copy, definitions: dg.Definitions
+) -> None:
     drop(copy.settings)
     seed = copy.folder / "seeds" / "triggers.csv"
     good_seed = seed.read_text()
@@ -103,7 +105,8 @@ def test_a_batch_that_fails_says_what_to_do_and_the_next_one_catches_up(copy: Co
     assert copy.run_batch().status is dg.DagsterRunStatus.SUCCESS
     assert copy.count("batches.finished_builds") == 1
     assert copy.count("triggers.trigger_firings") > 0
-    undecided = "triggers.trigger_matches anti join triggers.trigger_decisions using (trigger_name, user_id, matched_at)"
+    key = "(trigger_name, user_id, matched_at)"
+    undecided = f"triggers.trigger_matches anti join triggers.trigger_decisions using {key}"
     assert copy.count(f"{undecided} where not is_absence") == 0
 
 

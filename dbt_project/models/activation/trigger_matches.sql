@@ -22,9 +22,7 @@ with matched as (
         observed_value,
         threshold_value
     from {{ ref('trg_' ~ trigger) }}
-    {%- if trigger in disabled %}
-    where false
-    {%- endif %}
+    where {{ 'false' if trigger in disabled else 'true' }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -56,10 +54,10 @@ linked_events as (
 
 unnested as (
     select
-        trigger_name,
-        user_id,
-        matched_at,
-        unnest(event_keys) as event_key
+        renewed.trigger_name,
+        renewed.user_id,
+        renewed.matched_at,
+        unnest(renewed.event_keys) as event_key
     from renewed
     where renewed.user_id in (select linked_events.user_id from linked_events)
 ),

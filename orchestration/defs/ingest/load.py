@@ -39,7 +39,7 @@ def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any
 def facts_of(report: BatchReport) -> dict[str, dict[str, Any]]:
     """What a person wants to read on each table's page."""
     sources = [dg.TableRecord(_row(source.model_dump())) for source in report.sources]
-    batch = {"batch": report.batch_id} if report.batch_id is not None else {"batch": "none: nothing waited"}
+    batch: dict[str, Any] = {"batch": "none: nothing waited" if report.batch_id is None else report.batch_id}
     events = {
         **batch,
         "rows_read": report.events_read,

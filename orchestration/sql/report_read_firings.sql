@@ -1,4 +1,0 @@
-select
-    *,
-from stories
-order by trigger_name, matched_at desc, user_id
