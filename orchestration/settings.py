@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestration.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
@@ -64,5 +66,12 @@ class Settings(BaseSettings):
 
 
 def get_settings() -> Settings:
-    """Settings as the environment stands now (not cached: tests and commands change it)."""
-    return Settings()
+    """Settings as the environment stands now (not cached: tests and commands change it).
+
+    Raises ConfigError naming the variable that makes no sense.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"TRIPLINE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+        raise ConfigError("; ".join(wrong), "mend the environment variable, or unset it") from None
