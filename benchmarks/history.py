@@ -37,8 +37,7 @@ def make_day(folder: Path) -> tuple[Path, list[Path]]:
     """The simulated day as one file, and the micro-batches that follow it."""
     files = (DAY_EVENTS + BATCHES * BATCH_EVENTS) // BATCH_EVENTS
     report = simulate(
-        folder, events=files * BATCH_EVENTS, days=files / (DAY_EVENTS // BATCH_EVENTS), users=USERS, seed=1, files=files,
-        late_share=0.02,
+        folder, events=files * BATCH_EVENTS, days=files / (DAY_EVENTS // BATCH_EVENTS), users=USERS, seed=1, files=files
     )
     paths = sorted(report.files)
     day, batches = paths[:-BATCHES], paths[-BATCHES:]

@@ -6,6 +6,7 @@ python -m benchmarks.measure build|refresh|batch|floor HOME [FILE]
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -18,10 +19,7 @@ from dbt.cli.main import dbtRunner
 
 from orchestration.dbt import DBT_PROJECT_DIR
 from orchestration.load import load_batch
-try:
-    from orchestration.publish import publish
-except ImportError:
-    publish = lambda s: None
+from orchestration.publish import publish
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 
@@ -88,11 +86,10 @@ def _dbt(settings: Settings, options: list[str]) -> dict[str, Any]:
         if event.info.name == "SQLQueryStatus":
             statements[event.data.node_info.node_name or "-"] += event.data.elapsed
 
-    arguments = ["--quiet", "--log-path", str(settings.home / "logs"), "build", "--exclude-resource-type", "unit_test",
-                 "--exclude-resource-type", "test", "--project-dir", str(DBT_PROJECT_DIR),
-                 "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(settings.dbt_target), *options]
-    import os
-
+    places = {"--project-dir": DBT_PROJECT_DIR, "--profiles-dir": DBT_PROJECT_DIR, "--target-path": settings.dbt_target}
+    arguments = ["--quiet", "--log-path", str(settings.home / "logs"), "build"]
+    arguments += ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test", *options]
+    arguments += [str(word) for place in places.items() for word in place]
     os.environ["TRIPLINE_WAREHOUSE"] = str(settings.warehouse_path)
     started = time.perf_counter()
     result = dbtRunner(callbacks=[listen]).invoke(arguments)

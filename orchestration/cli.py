@@ -30,8 +30,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for pr
 
 @app.command()
 def batch(
-    each_file: Annotated[bool, typer.Option("--each-file", help="Every waiting file is a batch of its own, by name.")] = False,
-    replay: Annotated[bool, typer.Option("--replay", help="The batch's clock is its data's, so that old events fire.")] = False,
+    each_file: Annotated[bool, typer.Option("--each-file", help="A batch for each waiting file, by name.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="The clock is the data's, so that old events fire.")] = False,
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute all matches anew.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +141,7 @@ def check(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(
-    path: Annotated[str | None, typer.Option(help="Print one path only: warehouse, published, landing, home, …")] = None,
+    path: Annotated[str | None, typer.Option(help="Print one path: warehouse, published, landing, home, …")] = None,
     as_json: Json = False,
 ) -> None:
     """Versions, paths, locks, schema, and what to mend."""
@@ -151,7 +151,10 @@ def doctor(
 
 
 @app.command()
-def backup(target: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")], as_json: Json = False) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
+    as_json: Json = False,
+) -> None:
     """Save what nothing can rebuild: raw events, the ledger, deliveries, configuration."""
     from orchestration.commands.keeping import run_backup
 

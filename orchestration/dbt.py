@@ -76,9 +76,10 @@ def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_
     options = [str(word) for place in places.items() for word in place]
     with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
         try:
-            return dbtRunner().invoke(["--quiet", "--no-use-colors", "--log-path", str(log_path), command, *options, *rest])
+            quiet = ["--quiet", "--no-use-colors", "--log-path", str(log_path)]
+            return dbtRunner().invoke([*quiet, command, *options, *rest])
         finally:
-            DuckDBConnectionManager.close_all_connections()
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -101,7 +102,8 @@ def _raise(errors: list[str]) -> None:
         raise WarehouseLocked("dbt could not open the warehouse: another process holds it", "wait for it to end")
     if "in the configuration" in text:
         start = text.index("Nothing was built")
-        raise ConfigError(text[start:].split("\n\n")[0].split("> in macro")[0].rstrip(), "mend the rows; the next batch catches up")
+        problems = text[start:].split("\n\n")[0].split("> in macro")[0].rstrip()
+        raise ConfigError(problems, "mend the rows; the next batch catches up")
     raise BuildFailed(
         f"dbt could not build: {text}",
         "nothing is lost: the next batch builds from where the last whole build ended. `dbt build` by hand shows more",

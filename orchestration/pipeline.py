@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.dbt import BuildReport, build
-from orchestration.load import BatchReport, load_batch, waiting_files
+from orchestration.load import BatchReport, load_batch
 from orchestration.publish import PublishReport, publish
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql
@@ -48,12 +48,6 @@ def run_batch(
     progress("publishing")
     published = publish(settings)
     return BatchOutcome(load=loaded, build=built, publish=published, decided=decisions_of_last_batch(settings))
-
-
-def run_each_file(settings: Settings, *, replay: bool = False, progress: Progress = lambda _: None) -> Iterator[BatchOutcome]:
-    """Every waiting file is a batch of its own, in the order of their names."""
-    for path in sorted(waiting_files(settings, wait=True)):
-        yield run_batch(settings, replay=replay, files=[path], progress=progress)
 
 
 def decisions_of_last_batch(settings: Settings) -> dict[str, dict[str, int]]:

@@ -80,16 +80,34 @@
             and neighbours.visit_started_us = candidate_visits.visit_started_us
     ),
 
-    active_instants as (
+    -- A view can be passive: an instant to look from, but no activity.
+    activity_steps as (
         select
             activity.user_id,
             activity.visit_started_us,
-            activity.occurred_us
+            activity.occurred_us,
+            activity.occurred_us as active_us
         from {{ activity }} as activity
         inner join candidate_visits
             on activity.user_id = candidate_visits.user_id
             and activity.visit_started_us = candidate_visits.visit_started_us
-        group by activity.user_id, activity.visit_started_us, activity.occurred_us
+        union all
+        select
+            user_id,
+            visit_started_us,
+            occurred_us,
+            null
+        from candidates
+    ),
+
+    active_instants as (
+        select
+            user_id,
+            visit_started_us,
+            occurred_us,
+            max(active_us) as active_us
+        from activity_steps
+        group by user_id, visit_started_us, occurred_us
     ),
 
     active_after as (
@@ -97,7 +115,7 @@
             user_id,
             visit_started_us,
             occurred_us,
-            min(occurred_us) over (
+            min(active_us) over (
                 partition by user_id, visit_started_us order by occurred_us nulls first
                 range between {{ dwell_us }} + 1 following and unbounded following
             ) as matched_us

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 from orchestration.load import waiting_files
 from orchestration.pipeline import BatchOutcome, run_batch
@@ -15,7 +19,7 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
     settings = get_settings()
     settings.landing_path.mkdir(parents=True, exist_ok=True)
     files = sorted(waiting_files(settings, wait=True))
-    groups = [[file] for file in files] if each_file and files else [files or None]
+    groups: list[list[Path] | None] = [[file] for file in files] if each_file and files else [files or None]
     with console.status("") as status:
         for number, group in enumerate(groups, start=1):
             place = f"batch {number} of {len(groups)}: " if len(groups) > 1 else ""
@@ -24,12 +28,16 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
                 replay=replay,
                 files=group,
                 full_refresh=full_refresh and number == 1,
-                progress=lambda step, place=place: status.update(f"{place}{step}"),
+                progress=partial(_tell, status, place),
             )
             if as_json:
                 print(outcome.model_dump_json())
             else:
                 show(console, outcome)
+
+
+def _tell(status: Status, place: str, step: str) -> None:
+    status.update(f"{place}{step}")
 
 
 def show(console: Console, outcome: BatchOutcome) -> None:

@@ -66,8 +66,9 @@ def _run_shop(console: Console, shop: Shop, home: Path) -> None:
     with local_platform(home) as platform:
         settings = Settings(home=home)
         _load_and_build(console, settings, sorted(arriving.iterdir()))
-        with console.status("a Dagster sensor pushes what fired (starting Dagster takes about 20 seconds)") as status:
-            firings_pushed_by_dagster(settings, lambda left: status.update(f"a Dagster sensor pushes what fired: {left} left"))
+        words = "a Dagster sensor pushes what fired"
+        with console.status(f"{words} (starting Dagster takes about 20 seconds)") as status:
+            firings_pushed_by_dagster(settings, lambda left: status.update(f"{words}: {left} left"))
         publish(settings)
         received = platform.received()
     render_report(console, settings, received_count=len(received["items"]))

@@ -6,6 +6,7 @@ import json
 
 from rich.console import Console
 
+from orchestration.publish import publish
 from orchestration.push import push
 from orchestration.settings import get_settings
 
@@ -15,7 +16,7 @@ def run(console: Console, *, destination: str | None, dry_run: bool | None, as_j
     settings = get_settings()
     with console.status("pushing"):
         report = push(settings, destination=destination, dry_run=dry_run)
-    publish_if_built(settings)
+    publish(settings)
     if as_json:
         print(json.dumps(report.as_dict(), default=str))
     elif not report.counts:
@@ -27,8 +28,3 @@ def run(console: Console, *, destination: str | None, dry_run: bool | None, as_j
     report.raise_problems()
 
 
-def publish_if_built(settings) -> None:  # type: ignore[no-untyped-def]
-    """Brings the delivery log into the published database."""
-    from orchestration.publish import publish
-
-    publish(settings)

@@ -11,10 +11,11 @@ from orchestration.load import load_batch
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 
-MATCHES = "select * exclude (linked_anonymous_ids) from triggers.trigger_matches order by trigger_name, user_id, matched_at"
+MATCHES = "select * from triggers.trigger_matches order by trigger_name, user_id, matched_at"
 VISITS = "select count(*) from behavior.int_visits"
 
-# The store's August, from midnight to midnight in its own zone. Google's own export has as many sessions, and a 30-minute gap agrees with every one of their starts.
+# The store's August, from midnight to midnight in its own zone. Google's own export has as many sessions, and a
+# 30-minute gap agrees with every one of their starts.
 GOOGLES_VISITS = "select count(*) from behavior.int_visits"
 
 

@@ -17,7 +17,7 @@ from orchestration.warehouse import connect
 
 README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
 NAMED_BLOCKS = re.findall(r"```\w+ (\S+)\n(.*?)```", README, flags=re.S)
-QUERIES = [text for text in re.findall(r"```sql\n(.*?)```", README, flags=re.S)]
+QUERIES = re.findall(r"```sql\n(.*?)```", README, flags=re.S)
 
 
 def copy_of_the_project(folder: Path) -> Path:

@@ -55,7 +55,6 @@ candidates as (
         occurred_at as linked_at
     from new_events
     where anonymous_id is not null and known_user_id is not null
-
     {% if log %}
     union all
 
@@ -103,8 +102,7 @@ final as (
             before.anonymous_id is null
             or before.known_user_id is distinct from after.known_user_id
             or before.linked_at is distinct from after.linked_at
-            or before.first_anonymous_at
-            is distinct from least(before.first_anonymous_at, touched.first_anonymous_at)
+            or before.first_anonymous_at is distinct from least(before.first_anonymous_at, touched.first_anonymous_at)
         ) as is_news,
         {% else %}
         touched.first_anonymous_at,

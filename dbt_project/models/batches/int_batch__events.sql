@@ -108,6 +108,26 @@ visited as (
     from stepped
 ),
 
+-- A passive event begins, prolongs and ends no visit, but one within a visit belongs to it.
+spanned as (
+    select
+        passive.event_key,
+        visits.visit_started_us
+    from described as passive
+    inner join (
+        select
+            user_id,
+            visit_started_us,
+            max(occurred_us) as visit_ended_us
+        from visited
+        where user_id in (select described.user_id from described where not described.is_active)
+        group by user_id, visit_started_us
+    ) as visits
+        on passive.user_id = visits.user_id
+        and passive.occurred_us between visits.visit_started_us and visits.visit_ended_us
+    where not passive.is_active
+),
+
 final as (
     select
         -- key
@@ -126,7 +146,10 @@ final as (
         described.occurred_at,
         described.occurred_us,
         described.local_day,
-        case when described.is_active then visited.visit_started_us end as visit_started_us,
+        case
+            when described.is_active then visited.visit_started_us
+            else spanned.visit_started_us
+        end as visit_started_us,
 
         -- what about
         described.page_url,
@@ -149,6 +172,7 @@ final as (
         described.changed_from
     from described
     left join visited on described.user_id = visited.user_id and described.occurred_us = visited.occurred_us
+    left join spanned on described.event_key = spanned.event_key
 )
 
 select * from final

@@ -9,9 +9,10 @@ with activity as (
 
 views as (
     select *
-    from activity
+    from {{ ref('int_batch__events') }}
     where
-        event_name = 'product_viewed'
+        visit_started_us is not null
+        and event_name = 'product_viewed'
         {%- if products %}
         and product_id in ('{{ products | join("', '") }}')
         {%- else %}

@@ -12,40 +12,45 @@ with visits as (
         on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
     where
         events.event_name = 'product_viewed'
-        and events.is_active
         and visits.visit_ended_us - visits.visit_started_us > {{ dwell_us }}
     group by events.user_id, events.visit_started_us
 ),
 
-activity as (
+visit_events as (
     select
         events.user_id,
         events.visit_started_us,
         events.event_key,
         events.event_name,
+        events.is_active,
         events.occurred_us,
         events.page_url
     from {{ ref('int_batch__events') }} as events
     inner join visits
         on events.user_id = visits.user_id and events.visit_started_us = visits.visit_started_us
-    where events.is_active
+),
+
+activity as (
+    select *
+    from visit_events
+    where is_active
 ),
 
 pages as (
     select *
-    from activity
+    from visit_events
     where event_name in ('page_viewed', 'product_viewed')
 ),
 
 -- After a view the visit has to go on for longer than the dwell.
 views as (
-    select activity.*
-    from activity
+    select visit_events.*
+    from visit_events
     inner join visits
-        on activity.user_id = visits.user_id and activity.visit_started_us = visits.visit_started_us
+        on visit_events.user_id = visits.user_id and visit_events.visit_started_us = visits.visit_started_us
     where
-        activity.event_name = 'product_viewed'
-        and visits.visit_ended_us > activity.occurred_us + {{ dwell_us }}
+        visit_events.event_name = 'product_viewed'
+        and visits.visit_ended_us > visit_events.occurred_us + {{ dwell_us }}
 ),
 
 stays as (
