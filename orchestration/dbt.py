@@ -41,8 +41,8 @@ def build(
     """Seeds, models and data tests (`dbt build` without unit tests) on the warehouse of `settings`.
 
     Raises ConfigError where a seed row was refused, WarehouseLocked where another process writes, BuildFailed for
-    anything else that went wrong; dbt's own words are in the message. A failed data test does not raise: what it
-    tested is built, and the report names it.
+    anything else that went wrong; dbt's own words are in the message. A failed data test raises only where a model was
+    skipped for it; otherwise everything is built, and the report names it.
     """
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     if full_refresh:
@@ -52,7 +52,9 @@ def build(
     started = time.monotonic()
     result = invoke(settings, arguments, project_dir=project_dir)
     statuses: dict[str, int] = {}
-    failed_tests, errors = [], []
+    failed_tests: list[str] = []
+    errors: list[str] = []
+    skipped: list[str] = []
     for node in getattr(result.result, "results", None) or []:
         status = str(node.status)
         statuses[status] = statuses.get(status, 0) + 1
@@ -60,6 +62,10 @@ def build(
             failed_tests.append(f"{node.node.name}: {node.message}")
         elif status == "error":
             errors.append(f"{node.node.name}: {node.message}")
+        elif status == "skipped" and node.node.resource_type == "model":
+            skipped.append(node.node.name)
+    if skipped and not errors:
+        errors = [f"data test failed, so what rests on it was not built: {test}" for test in failed_tests]
     if errors or (result.exception is not None) or (not result.success and not failed_tests):
         _raise(errors or [str(result.exception)])
     return BuildReport(statuses=statuses, seconds=time.monotonic() - started, failed_tests=failed_tests)

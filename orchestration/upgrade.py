@@ -20,7 +20,7 @@ from orchestration.schema_version import (
     read_version,
 )
 from orchestration.settings import Settings
-from orchestration.warehouse import _open as open_file
+from orchestration.warehouse import open_file
 
 Progress = Callable[[str], None]
 

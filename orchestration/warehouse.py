@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import WarehouseLocked
+from orchestration.schema_version import check_version, current_version, note_version
 
 SQL_DIR = Path(__file__).parent / "sql"
 
@@ -26,21 +27,24 @@ def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 0.0) -
     """A connection to the warehouse at `path`, closed at the end; its own tables exist unless `read_only`.
 
     DuckDB lets one process hold a file open for writing. Waits up to `wait_seconds` for the other one,
-    then raises WarehouseLocked.
+    then raises WarehouseLocked. Raises WarehouseMismatch where another release's layout is in the file.
     """
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    connection = _open(path, read_only, wait_seconds)
+    connection = open_file(path, read_only, wait_seconds)
     try:
         connection.execute("set timezone = 'UTC'")
+        check_version(connection)
         if not read_only:
             connection.execute(read_sql("schema"))
+            note_version(connection, current_version())
         yield connection
     finally:
         connection.close()
 
 
-def _open(path: Path, read_only: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
+def open_file(path: Path, read_only: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
+    """The file as it is, whatever its layout; raises WarehouseLocked after `wait_seconds`."""
     deadline = time.monotonic() + wait_seconds
     while True:
         try:

@@ -3,7 +3,7 @@
         The row contract of all triggers, from two CTEs:
         matches (user_id, matched_us, observed_value): one row a match
         evidence (user_id, matched_us, event_key, occurred_us): the events it rests on; the same one may come twice
-        Only what lies at or after changed_from is handed on: earlier matches cannot have changed.
+        Edges near the start of the working set may be cut: trigger_matches takes what lies at or after changed_from.
     #}
 evidence_events as (
     select distinct

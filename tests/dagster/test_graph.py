@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from orchestration.dagster_names import DELIVERIES, OUTBOX, PUBLISHED, RAW_EVENTS
-from orchestration.defs.transform import models
 from orchestration.settings import PROJECT_DIR
 
 pytestmark = pytest.mark.xdist_group("dagster")
@@ -54,6 +53,8 @@ def test_the_graph_leads_from_the_load_to_the_deliveries_and_to_the_published_ta
 
 
 def test_every_dbt_test_shows_as_a_check_of_an_asset(definitions: dg.Definitions) -> None:
+    from orchestration.defs.transform import models  # here, because importing it parses the dbt project
+
     manifest = json.loads(models.PROJECT.manifest_path.read_text())
     tests = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"}
     graph = definitions.get_repository_def().asset_graph

@@ -29,7 +29,8 @@ due as (
         (not matches.is_absence or matches.matched_at <= limits.watermark_at)
         and (
             matches.matched_at >= affected.changed_from
-            or (matches.is_absence and matches.matched_at > limits.prior_watermark_at)
+            -- The watermark may have gone back meanwhile: a source was added, or more lateness is allowed.
+            or (matches.is_absence and coalesce(matches.matched_at > limits.prior_watermark_at, true))
         )
         and not exists (
             select 1

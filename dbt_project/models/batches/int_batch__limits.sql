@@ -13,10 +13,6 @@ with finished as (
     limit 1
 ),
 
-watermarks as (
-    select max(watermark_at) as watermark_at from {{ source('batches', 'finished_builds') }}
-),
-
 -- A full build that did not end well leaves tables of which nothing is known, so it has to be begun again.
 unfinished_full as (
     {% if previous %}
@@ -70,7 +66,7 @@ reasoned as (
         loaded.clock_at,
         watermark.watermark_at,
         finished.upto_batch_id as finished_batch_id,
-        watermarks.watermark_at as prior_watermark_at,
+        finished.watermark_at as prior_watermark_at,
         versions.match_version,
         versions.config,
         case
@@ -84,7 +80,6 @@ reasoned as (
         end as full_reason
     from loaded
     cross join watermark
-    cross join watermarks
     cross join versions
     cross join unfinished_full
     left join finished on true

@@ -47,13 +47,18 @@ days as (
     from latest
 ),
 
+all_visits as (
+    select user_id, local_day from last_visits
+    union all
+    select user_id, local_day from older_visits
+),
+
 visits_today as (
     select
         days.user_id,
         count(*) as visits_today
     from days
-    inner join {{ ref('int_batch__visits') }} as visits
-        on days.user_id = visits.user_id and days.last_day = visits.local_day
+    inner join all_visits on days.user_id = all_visits.user_id and days.last_day = all_visits.local_day
     group by days.user_id
 ),
 
