@@ -35,8 +35,7 @@ from orchestration.named_sql import fetch_sql, identifier, literal, run_sql
 from orchestration.schema_version import current_version, newer, note_version
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.upgrade import apply_migrations
-from orchestration.warehouse import open_file
-from orchestration.warehouse import connect, read_sql
+from orchestration.warehouse import connect, open_file, read_sql
 
 SEEDS_DIR = PROJECT_DIR / "seeds"
 Progress = Callable[[str], None]

@@ -38,8 +38,9 @@ DECISIONS = """
     select
         user_id, trigger_name, epoch_us(matched_at), variant, is_absence, epoch_us(window_started_at), event_keys,
         observed_value, threshold_value, linked_anonymous_ids, decision, reason, epoch_us(decided_at), batch_id
-    from triggers.trigger_decisions
+    from triggers.trigger_decisions order by rowid
 """
+HAS_LEDGER = "select 1 from information_schema.tables where table_name = 'trigger_decisions'"
 VISITS = """
     select
         user_id, epoch_us(visit_started_at), epoch_us(visit_ended_at), local_day, events, first_event_key,
@@ -76,13 +77,26 @@ def read_matches(warehouse: Path) -> list[Match]:
 
 
 def read_decisions(warehouse: Path) -> list[Decision]:
-    """triggers.trigger_decisions as the reference would write it."""
+    """triggers.trigger_decisions as the reference would write it, in the order of writing."""
+    if not ask(warehouse, HAS_LEDGER):
+        return []
     return [Decision(_match(row[:10]), *row[10:]) for row in ask(warehouse, DECISIONS)]
 
 
 def _match(row: tuple[Any, ...]) -> Match:
     user, name, at, variant, absence, start, keys, observed, threshold, devices = row
     return Match(name, user, at, variant, absence, start, tuple(keys), observed, threshold, tuple(devices))
+
+
+def compare_undecided(warehouse: Path, truth: Truth, watermark_at: int | None) -> list[Difference]:
+    """A match that is due must have been decided, whatever builds stopped before."""
+    decided = {row.match.key for row in read_decisions(warehouse)}
+    due = [one for one in truth.matches if not one.is_absence or (watermark_at or 0) >= one.matched_at]
+    return [
+        Difference(family_of(one.user_id), "trigger_decisions", "the evaluator", repr(one.key))
+        for one in due
+        if one.key not in decided
+    ]
 
 
 def compare_decisions(warehouse: Path, ledger: Collection[Decision]) -> list[Difference]:

@@ -20,8 +20,10 @@ from tests.replay.comparing import (
     compare_matches,
     compare_quarantine,
     compare_tables,
+    compare_undecided,
     compare_visits,
     event_keys,
+    read_decisions,
 )
 from tests.replay.deciding import Decision, decide
 from tests.replay.evaluator import Counts, Evaluator, watermark
@@ -79,26 +81,31 @@ class Replay:
             self.evaluator.change(self.seeded[self.active].rules)
             self._seed()
             return
-        before = ask(self.warehouse, FINISHED)
+        finished, ledger = ask(self.warehouse, FINISHED), read_decisions(self.warehouse)
         if step == BUILD:
             self._dbt(self.warehouse, *WHOLE)
-            assert len(ask(self.warehouse, FINISHED)) == len(before) + 1, "a whole build was not finished"
+            assert len(ask(self.warehouse, FINISHED)) == len(finished) + 1, "a whole build was not finished"
             self._decide()
-            return
-        self.seeded[self.active].project.dbt(self.warehouse, "run", *step.removeprefix(RUN).split())
-        assert ask(self.warehouse, FINISHED) == before, f"{step} counts as a whole build"
+        else:
+            self.seeded[self.active].project.dbt(self.warehouse, "run", *step.removeprefix(RUN).split())
+            assert ask(self.warehouse, FINISHED) == finished, f"{step} counts as a whole build"
+        assert read_decisions(self.warehouse)[: len(ledger)] == ledger, f"{step} rewrote the ledger"
+
+    @property
+    def watermark(self) -> int | None:
+        complete = max((one.complete_through for one in self.counts.values() if one.complete_through), default=None)
+        return watermark({"segment": complete}, self.seeded[self.active].allowed_lateness)
 
     def _decide(self) -> None:
+        seeded = self.seeded[self.active]
         if not self.is_deciding:
             return
-        seeded = self.seeded[self.active]
         self.evaluator.use_keys(event_keys(self.warehouse))
         truth, batch = self.evaluator.truth(), max(self.counts)
-        complete = max((one.complete_through for one in self.counts.values() if one.complete_through), default=None)
         self.ledger += decide(
             batch,
             self.clocks[batch],
-            watermark({"segment": complete}, seeded.allowed_lateness),
+            self.watermark,
             truth.matches,
             truth.owners,
             self.ledger,
@@ -123,6 +130,7 @@ class Replay:
             *compare_counts(self.warehouse, self.counts, self.clocks),
             *compare_visits(self.warehouse, truth, self.evaluator.rules),
             *compare_matches(self.warehouse, truth),
+            *compare_undecided(self.warehouse, truth, self.watermark),
             *(compare_decisions(self.warehouse, self.ledger) if self.is_deciding else []),
         ]
 

@@ -1,0 +1,130 @@
+"""Whole histories through the real loader and the real models: exact after every build, however they came.
+
+Each history is a few hundred families with ids of their own in 20 batches, so that one build judges all of them; the
+evaluator judges every user. A family that comes out wrong is played alone, made small, and printed with its builds.
+TRIPLINE_REPLAY_EXAMPLES asks for more histories of each kind (1), TRIPLINE_REPLAY_SHRINK_SECONDS for more patience.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.replay.comparing import Difference, report
+from tests.replay.plans import BUILD, Plan, draw_steps, only_family, with_steps
+from tests.replay.replaying import Replay, play
+from tests.replay.seeding import Seeded, make_seeded
+from tests.replay.shrinking import describe, shrink
+from tests.replay.streams import SHAPES, Sent, make_pack
+
+EXAMPLES = int(os.environ.get("TRIPLINE_REPLAY_EXAMPLES", "1"))
+SHRINK_SECONDS = float(os.environ.get("TRIPLINE_REPLAY_SHRINK_SECONDS", "90"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of history: what goes wrong with the events (streams.SHAPES), and what with the builds."""
+
+    shape: str
+    plan: Plan
+    seeds: tuple[str, ...] = ("shipped",)
+
+    @property
+    def is_deciding(self) -> bool:
+        return self.plan.halves == 0
+
+
+KINDS = {
+    "in order, all built": Kind("in order", Plan(whole=0.8)),
+    "weeks late, builds that stop": Kind("weeks late", Plan(whole=0.4, halves=0.3)),
+    "shuffled, builds that stop": Kind("shuffled", Plan(whole=0.4, halves=0.3)),
+    "links last, builds that stop": Kind("links last", Plan(whole=0.4, halves=0.3)),
+    "a clock change, seeds that change": Kind(
+        "clock change",
+        Plan(whole=0.6, seeds=(5, 1, 8, 2, 12, 3, 14, 4, 18, 5)),
+        ("shipped", "New York", "short waits", "late watermark", "passive views", "wide windows"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=EXAMPLES == 1,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+@given(seed=st.integers(0, 2**32))
+def test_after_any_history_every_row_is_what_the_page_and_a_full_refresh_say(name: str, seed: int) -> None:
+    kind = KINDS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder), kind)
+        models = stage.seeded[0].project.models()
+        steps = draw_steps(Random(seed), kind.plan, SHAPES[kind.shape].batches, models)
+        history = with_steps(make_pack(seed, SHAPES[kind.shape]), steps)
+        replay = stage.replay()
+        found = play(replay, history)
+        assert not found, explain(stage, history, found)
+        assert len(replay.evaluator.events_by_user()) > SHAPES[kind.shape].families
+
+
+@dataclass
+class Stage:
+    """Where the histories of one kind are played: the projects parsed once, a new warehouse for each."""
+
+    folder: Path
+    kind: Kind
+    plays: int = 0
+
+    def __post_init__(self) -> None:
+        self.seeded: list[Seeded] = [make_seeded(self.folder / "projects", name) for name in self.kind.seeds]
+
+    def replay(self) -> Replay:
+        self.plays += 1
+        home = self.folder / f"home-{self.plays}"
+        home.mkdir()
+        return Replay(home, self.seeded, self.kind.is_deciding)
+
+    def fails(self, history: list[Sent] | tuple[Sent, ...]) -> bool:
+        return bool(play(self.replay(), history, is_thorough=False))
+
+
+def explain(stage: Stage, history: list[Sent], found: list[Difference]) -> str:
+    """The worst family's smallest history that still goes wrong, with the commands between its batches."""
+    families = Counter(one.family for one in found if one.family)
+    if not families:
+        return report(found)
+    family = families.most_common(1)[0][0]
+    alone = only_family(history, family)
+    if not stage.fails(alone):
+        return f"{report(found)}\n{family} alone comes out right:\n{describe(alone)}"
+    smallest = shrink(alone, stage.fails, SHRINK_SECONDS)
+    again = report(play(stage.replay(), smallest, is_thorough=False))
+    return f"{report(found)}\n\n{family} alone, seeds {stage.kind.seeds}:\n{describe(smallest)}\n{again}"
+
+
+def test_a_pipeline_that_is_nearly_right_is_caught_and_shown_in_a_few_lines(tmp_path: Path) -> None:
+    """The swap that deletes only keys that come back, as dbt's own does, keeps matches that are gone."""
+    stage = Stage(tmp_path, Kind("weeks late", Plan()))
+    swap = stage.seeded[0].project.path / "macros" / "batch" / "get_incremental_swap_sql.sql"
+    right = "where target.user_id = affected.user_id and"
+    assert right in swap.read_text()
+    swap.write_text(swap.read_text().replace(right, "where target.user_id is null and"))
+    shape = replace(SHAPES["weeks late"], families=40, batches=3, empty=())
+    history = with_steps(make_pack(1, shape), [Sent(batch, "", BUILD) for batch in (1, 2, 3)])
+    try:
+        found = play(stage.replay(), history)
+        text = report(found)
+    except AssertionError as error:
+        text = str(error)
+    assert "two rows of one key" in text or "only the warehouse has" in text or "has a visit twice" in text
