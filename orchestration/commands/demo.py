@@ -71,7 +71,7 @@ def _run_shop(console: Console, shop: Shop, home: Path) -> None:
             firings_pushed_by_dagster(settings, lambda left: status.update(f"{words}: {left} left"))
         publish(settings)
         received = platform.received()
-    render_report(console, settings, received_count=len(received["items"]))
+    render_report(console, settings, received_count=len(received["effects"]))
     console.print()
 
 

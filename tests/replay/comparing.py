@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,16 +102,15 @@ def compare_undecided(warehouse: Path, truth: Truth, watermark_at: int | None) -
 
 def compare_decisions(warehouse: Path, ledger: Collection[Decision]) -> list[Difference]:
     return _both_ways(
-        "trigger_decisions", set(read_decisions(warehouse)), set(ledger), lambda row: family_of(row.match.user_id)
+        "trigger_decisions", read_decisions(warehouse), ledger, lambda row: family_of(row.match.user_id)
     )
 
 
 def compare_matches(warehouse: Path, truth: Truth) -> list[Difference]:
-    held = read_matches(warehouse)
-    assert len({row.key for row in held}) == len(held), "trigger_matches has two rows of one key"
+    held, mine = Counter(read_matches(warehouse)), Counter(truth.matches)
     return [
         Difference(family_of(row.user_id), "trigger_matches", side, f"{to_iso(row.matched_at)} {row}")
-        for side, rows in (("the warehouse", set(held) - truth.matches), ("the evaluator", truth.matches - set(held)))
+        for side, rows in (("the warehouse", held - mine), ("the evaluator", mine - held))
         for row in rows
     ]
 
@@ -118,51 +118,49 @@ def compare_matches(warehouse: Path, truth: Truth) -> list[Difference]:
 def compare_events(warehouse: Path, evaluator: Evaluator) -> list[Difference]:
     """stg_events: the copy that counts of each message, and what was read from it."""
     rows = ask(warehouse, EVENTS)
-    assert len({row[0] for row in rows}) == len(rows), "stg_events has two rows of one event_key"
     known = {}
     for copy_key, one in evaluator.winners.items():
         fields = (one.name, one.occurred_at, one.received_at, one.page_url, one.product_id, one.category)
         row = (evaluator.key_of(copy_key), *fields, one.price, one.quantity)
         known[row] = family_of(one.known_user_id or one.anonymous_id or "")
     families = {key[0]: family for key, family in known.items()}
-    return _both_ways("stg_events", set(rows), set(known), lambda row: families.get(row[0], ""))
+    return _both_ways("stg_events", rows, known, lambda row: families.get(row[0], ""))
 
 
 def compare_quarantine(warehouse: Path, evaluator: Evaluator) -> list[Difference]:
-    theirs = {tuple(row) for row in ask(warehouse, QUARANTINED)}
-    mine = {(one.batch_id, one.text, one.reason) for one in evaluator.refused}
+    theirs = ask(warehouse, QUARANTINED)
+    mine = [(one.batch_id, one.text, one.reason) for one in evaluator.refused]
     return _both_ways("quarantined_events", theirs, mine, lambda row: "")
 
 
 def compare_counts(warehouse: Path, counts: Mapping[int, Counts], clocks: Mapping[int, int]) -> list[Difference]:
     """raw.load_batches: read = loaded + duplicate + quarantined, and the time up to which the source is complete."""
-    mine, complete = set(), None
+    mine: list[tuple[Any, ...]] = []
+    complete: int | None = None
     for batch, one in sorted(counts.items()):
         assert one.read == one.loaded + one.duplicate + one.quarantined
         complete = max((at for at in (complete, one.complete_through) if at is not None), default=None)
         row = (one.read, one.loaded, one.duplicate, one.quarantined, one.superseded, complete, clocks[batch])
-        mine.add((batch, *row))
-    return _both_ways("load_batches", set(ask(warehouse, COUNTS)), mine, lambda row: "")
+        mine.append((batch, *row))
+    return _both_ways("load_batches", ask(warehouse, COUNTS), mine, lambda row: "")
 
 
 def compare_visits(warehouse: Path, truth: Truth, rules: Rules) -> list[Difference]:
-    theirs = ask(warehouse, VISITS)
-    assert len({row[:2] for row in theirs}) == len(theirs), "int_visits has a visit twice"
-    mine = set()
+    mine = []
     for user, visits in truth.visits.items():
         for visit in visits:
             last = first_at(visit.events, visit.end)
             device = last.event.anonymous_id if last.is_linked else None
             day = local_day(visit.start, rules.reporting_timezone)
-            mine.add((user, visit.start, visit.end, day, len(visit.events), visit.first_key, last.key, device))
-    return _both_ways("int_visits", set(theirs), mine, lambda row: family_of(row[0]))
+            mine.append((user, visit.start, visit.end, day, len(visit.events), visit.first_key, last.key, device))
+    return _both_ways("int_visits", ask(warehouse, VISITS), mine, lambda row: family_of(row[0]))
 
 
 def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:
     """What a full refresh would have made of the same events."""
     found: list[Difference] = []
     for table, query in (("trigger_matches", MATCHES), ("int_visits", VISITS), ("int_daily_consents", CONSENTS)):
-        theirs, mine = ({_hashable(row) for row in ask(place, query)} for place in (warehouse, anew))
+        theirs, mine = ([_hashable(row) for row in ask(place, query)] for place in (warehouse, anew))
         differences = _both_ways(table, theirs, mine, lambda row: family_of(str(row[0])))
         found += [replace(one, side=one.side.replace("evaluator", "full refresh")) for one in differences]
     return found
@@ -172,10 +170,12 @@ def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
 
 
-def _both_ways(table: str, theirs: set[Any], mine: set[Any], family: Any) -> list[Difference]:
+def _both_ways(table: str, theirs: Iterable[Any], mine: Iterable[Any], family: Any) -> list[Difference]:
+    """Rows are counted, so that one that stands there twice shows."""
+    held, wanted = Counter(theirs), Counter(mine)
     return [
         Difference(family(row), table, side, repr(row))
-        for side, rows in (("the warehouse", theirs - mine), ("the evaluator", mine - theirs))
+        for side, rows in (("the warehouse", held - wanted), ("the evaluator", wanted - held))
         for row in rows
     ]
 

@@ -44,9 +44,9 @@ class Kind:
 
 KINDS = {
     "in order, all built": Kind("in order", Plan(whole=0.8)),
-    "weeks late, builds that stop": Kind("weeks late", Plan(whole=0.4, halves=0.3)),
-    "shuffled, builds that stop": Kind("shuffled", Plan(whole=0.4, halves=0.3)),
-    "links last, builds that stop": Kind("links last", Plan(whole=0.4, halves=0.3)),
+    "weeks late, builds that stop": Kind("weeks late", Plan(whole=0.5, halves=0.4)),
+    "shuffled, builds that stop": Kind("shuffled", Plan(whole=0.5, halves=0.4)),
+    "links last, builds that stop": Kind("links last", Plan(whole=0.5, halves=0.4)),
     "a clock change, seeds that change": Kind(
         "clock change",
         Plan(whole=0.6, seeds=(5, 1, 8, 2, 12, 3, 14, 4, 18, 5)),
@@ -99,7 +99,7 @@ class Stage:
         return bool(play(self.replay(), history, is_thorough=False))
 
 
-def explain(stage: Stage, history: list[Sent], found: list[Difference]) -> str:
+def explain(stage: Stage, history: list[Sent], found: list[Difference], seconds: float = SHRINK_SECONDS) -> str:
     """The worst family's smallest history that still goes wrong, with the commands between its batches."""
     families = Counter(one.family for one in found if one.family)
     if not families:
@@ -108,7 +108,7 @@ def explain(stage: Stage, history: list[Sent], found: list[Difference]) -> str:
     alone = only_family(history, family)
     if not stage.fails(alone):
         return f"{report(found)}\n{family} alone comes out right:\n{describe(alone)}"
-    smallest = shrink(alone, stage.fails, SHRINK_SECONDS)
+    smallest = shrink(alone, stage.fails, seconds)
     again = report(play(stage.replay(), smallest, is_thorough=False))
     return f"{report(found)}\n\n{family} alone, seeds {stage.kind.seeds}:\n{describe(smallest)}\n{again}"
 
@@ -122,9 +122,7 @@ def test_a_pipeline_that_is_nearly_right_is_caught_and_shown_in_a_few_lines(tmp_
     swap.write_text(swap.read_text().replace(right, "where target.user_id is null and"))
     shape = replace(SHAPES["weeks late"], families=40, batches=3, empty=())
     history = with_steps(make_pack(1, shape), [Sent(batch, "", BUILD) for batch in (1, 2, 3)])
-    try:
-        found = play(stage.replay(), history)
-        text = report(found)
-    except AssertionError as error:
-        text = str(error)
-    assert "two rows of one key" in text or "only the warehouse has" in text or "has a visit twice" in text
+    found = play(stage.replay(), history)
+    assert {one.table for one in found} >= {"int_visits", "trigger_matches"}
+    text = explain(stage, history, found, seconds=20)
+    assert len(text.partition(" alone, seeds ")[2].splitlines()) < 25, text
