@@ -40,7 +40,7 @@ lint: $(STAMP) ## ruff, mypy, sqlfluff, the trigger SQL check
 	$(BIN)/tripline check
 
 lock: $(STAMP) ## requirements.lock anew, from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-strip-extras \
 		--no-header --no-annotate --quiet --upgrade pyproject.toml -o requirements.lock
 
 clean: ## the virtual environment and what ran

@@ -101,9 +101,7 @@ def compare_undecided(warehouse: Path, truth: Truth, watermark_at: int | None) -
 
 
 def compare_decisions(warehouse: Path, ledger: Collection[Decision]) -> list[Difference]:
-    return _both_ways(
-        "trigger_decisions", read_decisions(warehouse), ledger, lambda row: family_of(row.match.user_id)
-    )
+    return _both_ways("trigger_decisions", read_decisions(warehouse), ledger, lambda row: family_of(row.match.user_id))
 
 
 def compare_matches(warehouse: Path, truth: Truth) -> list[Difference]:
@@ -124,7 +122,7 @@ def compare_events(warehouse: Path, evaluator: Evaluator) -> list[Difference]:
         row = (evaluator.key_of(copy_key), *fields, one.price, one.quantity)
         known[row] = family_of(one.known_user_id or one.anonymous_id or "")
     families = {key[0]: family for key, family in known.items()}
-    return _both_ways("stg_events", rows, known, lambda row: families.get(row[0], ""))
+    return _both_ways("stg_events", rows, list(known), lambda row: families.get(row[0], ""))
 
 
 def compare_quarantine(warehouse: Path, evaluator: Evaluator) -> list[Difference]:

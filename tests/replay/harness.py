@@ -18,6 +18,7 @@ import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import ModelNode
 
 from orchestration.settings import PROJECT_DIR
 
@@ -60,7 +61,7 @@ class Project:
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
     def models(self) -> list[str]:
-        return sorted(node.name for node in self.manifest.nodes.values() if node.resource_type == "model")
+        return sorted(node.name for node in self.manifest.nodes.values() if isinstance(node, ModelNode))
 
 
 @contextmanager

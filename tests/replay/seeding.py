@@ -88,8 +88,7 @@ CHANGES = {
             "lapsed_wait": 3 * HOUR,
         },
     ),
-    "passive views": Change(
-    ),
+    "passive views": Change(passive=("product_viewed", "signed_in")),
     "passive pages": Change(
         passive=("page_viewed", "product_added", "checkout_started"),
     ),

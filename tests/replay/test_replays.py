@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -95,22 +95,26 @@ class Stage:
         home.mkdir()
         return Replay(home, self.seeded, self.kind.is_deciding)
 
-    def fails(self, history: list[Sent] | tuple[Sent, ...]) -> bool:
+    def fails(self, history: Sequence[Sent]) -> bool:
         return bool(play(self.replay(), history, is_thorough=False))
 
 
 def explain(stage: Stage, history: list[Sent], found: list[Difference], seconds: float = SHRINK_SECONDS) -> str:
-    """The worst family's smallest history that still goes wrong, with the commands between its batches."""
-    families = Counter(one.family for one in found if one.family)
-    if not families:
+    """The smallest history of one of the families that went wrong, with the commands between its batches."""
+    alone, family = min(((only_family(history, name), name) for name in {one.family for one in found}), key=_size)
+    if not family:
         return report(found)
-    family = families.most_common(1)[0][0]
-    alone = only_family(history, family)
     if not stage.fails(alone):
         return f"{report(found)}\n{family} alone comes out right:\n{describe(alone)}"
     smallest = shrink(alone, stage.fails, seconds)
     again = report(play(stage.replay(), smallest, is_thorough=False))
     return f"{report(found)}\n\n{family} alone, seeds {stage.kind.seeds}:\n{describe(smallest)}\n{again}"
+
+
+def _size(candidate: tuple[list[Sent], str]) -> tuple[bool, int, str]:
+    """Families first, the one with the fewest lines among them."""
+    alone, family = candidate
+    return (not family, len(alone), family)
 
 
 def test_a_pipeline_that_is_nearly_right_is_caught_and_shown_in_a_few_lines(tmp_path: Path) -> None:
