@@ -142,8 +142,8 @@ class Replay:
 
 
 def play(replay: Replay, history: Sequence[Sent], *, is_thorough: bool = True) -> list[Difference]:
-    """The first differences that a history leads to; looked for after every whole build where `is_thorough`, at the
-    end always, there also against a full refresh."""
+    """The first differences that a history leads to: at the end, and where `is_thorough` after every whole build and
+    against a full refresh too."""
     batches = max(one.batch for one in history)
     for batch in range(1, batches + 1):
         mine = [one for one in history if one.batch == batch]
@@ -155,4 +155,4 @@ def play(replay: Replay, history: Sequence[Sent], *, is_thorough: bool = True) -
             replay.take(step)
             if step == BUILD and (is_thorough or batch == batches) and (found := replay.differences()):
                 return found
-    return replay.differences_to_full_refresh()
+    return replay.differences_to_full_refresh() if is_thorough else []

@@ -6,6 +6,8 @@
 ) }}
 {{ assert_inputs_are_built_along() }}
 {% set settings = get_settings() %}
+{% set first_change = get_scan_bounds()['first_change'] %}
+{% set prior_watermark = get_limits()['prior_watermark_at'] %}
 
 with limits as (
     select * from {{ ref('int_batch__limits') }}
@@ -19,26 +21,50 @@ ledger as (
     {% endif %}
 ),
 
--- New ones are matches of affected users; a timer that ran out can be anybody's.
-due as (
+-- New ones are matches of affected users.
+renewed as (
     select matches.*
     from {{ ref('trigger_matches') }} as matches
-    cross join limits
-    left join {{ ref('int_batch__affected_users') }} as affected on matches.user_id = affected.user_id
+    inner join {{ ref('int_batch__affected_users') }} as affected on matches.user_id = affected.user_id
     where
-        (not matches.is_absence or matches.matched_at <= limits.watermark_at)
-        and (
-            matches.matched_at >= affected.changed_from
-            -- The watermark may have gone back meanwhile: a source was added, or more lateness is allowed.
-            or (matches.is_absence and coalesce(matches.matched_at > limits.prior_watermark_at, true))
+        matches.matched_at >= affected.changed_from
+        and matches.matched_at >= timestamp '{{ first_change or '0001-01-01' }}'
+),
+
+-- A timer that ran out can be anybody's. The watermark of the last finished build bounds the search: it may have gone
+-- back meanwhile, where a source was added or more lateness is allowed.
+run_out as (
+    select matches.*
+    from {{ ref('trigger_matches') }} as matches
+    where
+        matches.is_absence
+        and matches.matched_at > timestamp '{{ prior_watermark or '0001-01-01' }}'
+        and not exists (
+            select 1
+            from {{ ref('int_batch__affected_users') }} as affected
+            where affected.user_id = matches.user_id and affected.changed_from <= matches.matched_at
         )
+),
+
+candidates as (
+    select * from renewed
+    union all
+    select * from run_out
+),
+
+due as (
+    select candidates.*
+    from candidates
+    cross join limits
+    where
+        (not candidates.is_absence or candidates.matched_at <= limits.watermark_at)
         and not exists (
             select 1
             from ledger
             where
-                ledger.trigger_name = matches.trigger_name
-                and ledger.user_id = matches.user_id
-                and ledger.matched_at = matches.matched_at
+                ledger.trigger_name = candidates.trigger_name
+                and ledger.user_id = candidates.user_id
+                and ledger.matched_at = candidates.matched_at
         )
 ),
 

@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='swap',
-    swap_on='target.matched_at >= affected.changed_from'
+    swap_on='target.matched_at >= affected.changed_from',
+    swap_time='matched_at'
 ) }}
 -- depends_on: {{ ref('int_batch__limits') }} {{ ref('triggers') }}
 {{ assert_full_refresh_is_whole() }}

@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='swap',
-    swap_on="target.utc_day >= cast(affected.changed_from as date)"
+    swap_on="target.utc_day >= cast(affected.changed_from as date)",
+    swap_time='utc_day'
 ) }}
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}

@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='swap',
-    swap_on="target.visit_ended_at >= affected.changed_from - interval '30 minutes'"
+    swap_on="target.visit_ended_at >= affected.changed_from - interval '30 minutes'",
+    swap_time='visit_ended_at'
 ) }}
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
