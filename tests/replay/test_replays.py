@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -85,6 +85,8 @@ class Stage:
     folder: Path
     kind: Kind
     plays: int = 0
+    failure: list[Difference] = field(default_factory=list)
+    """Of the last history that failed."""
 
     def __post_init__(self) -> None:
         self.seeded: list[Seeded] = [make_seeded(self.folder / "projects", name) for name in self.kind.seeds]
@@ -96,7 +98,9 @@ class Stage:
         return Replay(home, self.seeded, self.kind.is_deciding)
 
     def fails(self, history: Sequence[Sent]) -> bool:
-        return bool(play(self.replay(), history, is_thorough=False))
+        found = play(self.replay(), history, is_thorough=False)
+        self.failure = found or self.failure
+        return bool(found)
 
 
 def explain(stage: Stage, history: list[Sent], found: list[Difference], seconds: float = SHRINK_SECONDS) -> str:
@@ -107,8 +111,9 @@ def explain(stage: Stage, history: list[Sent], found: list[Difference], seconds:
     if not stage.fails(alone):
         return f"{report(found)}\n{family} alone comes out right:\n{describe(alone)}"
     smallest = shrink(alone, stage.fails, seconds)
-    again = report(play(stage.replay(), smallest, is_thorough=False))
-    return f"{report(found)}\n\n{family} alone, seeds {stage.kind.seeds}:\n{describe(smallest)}\n{again}"
+    return (
+        f"{report(found)}\n\n{family} alone, seeds {stage.kind.seeds}:\n{describe(smallest)}\n{report(stage.failure)}"
+    )
 
 
 def _size(candidate: tuple[list[Sent], str]) -> tuple[bool, int, str]:
