@@ -16,7 +16,7 @@ VISITS = "select count(*) from behavior.int_visits"
 
 # The store's August, from midnight to midnight in its own zone. Google's own export has as many sessions, and a
 # 30-minute gap agrees with every one of their starts.
-GOOGLES_VISITS = "select count(*) from behavior.int_visits"
+GOOGLES_VISITS = 73_753
 
 
 def replay(settings: Settings, batches: list[list[Path]]) -> tuple[list[tuple[object, ...]], int]:
