@@ -1,7 +1,7 @@
 {% macro get_limits() %}
     {# The bounds that this build fixed, as literals: plain constants are what lets DuckDB skip row groups. #}
     {% set relation = ref('int_batch__limits') %}
-    {% if execute and adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
+    {% if execute and relation.database and adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
         {% set table = run_query(
             "select done_batch_id, upto_batch_id, is_full, build_id, prior_watermark_at from " ~ relation
         ) %}

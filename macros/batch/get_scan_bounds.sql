@@ -4,7 +4,7 @@
         earliest change of any user. None where there is nobody to read for.
     #}
     {% set relation = ref('int_batch__affected_users') %}
-    {% if execute and adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
+    {% if execute and relation.database and adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
         {% set row = run_query(
             "select min(read_from) filter (where not is_late), min(read_from) filter (where is_late), min(changed_from) from "
             ~ relation

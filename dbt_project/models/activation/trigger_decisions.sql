@@ -36,8 +36,10 @@ renewed as (
 run_out as (
     select matches.*
     from {{ ref('trigger_matches') }} as matches
+    cross join limits
     where
         matches.is_absence
+        and coalesce(matches.matched_at > limits.prior_watermark_at, true)
         and matches.matched_at > timestamp '{{ prior_watermark or '0001-01-01' }}'
         and not exists (
             select 1
