@@ -18,7 +18,7 @@ this_push as (
 
 due as (
     select
-        outbox.*,
+        outbox.* exclude (action),
         coalesce(outbox.delivery_status in ('claimed', 'unknown'), false) as is_in_doubt,
     from outbox
     anti join this_push on outbox.idempotency_key = this_push.idempotency_key

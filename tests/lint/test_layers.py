@@ -12,10 +12,10 @@ PREFIXES = {
     "staging": ("stg_",),
     "identity": ("int_",),
     "batches": ("int_batch__",),
-    "behavior": ("int_", "user_behavior"),
+    "behavior": ("int_", "user_behavior", "user_profiles"),
     "triggers": ("trg_",),
 }
-"""What people query has plain names: activation, monitoring, and user_behavior."""
+"""What people query has plain names: activation, monitoring, user_behavior and user_profiles."""
 
 WORKING_SET = {"int_batch__events", "int_batch__visits", "int_batch__earlier_visits"}
 

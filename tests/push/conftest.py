@@ -41,7 +41,12 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
 def outbox_sql() -> str:
     """The outbox as the project's own model defines it."""
     model = PROJECT_DIR / "dbt_project" / "models" / "activation" / "campaign_outbox.sql"
-    names = {"ref": lambda name: f"triggers.{name}", "source": lambda schema, name: f"{schema}.{name}"}
+    names: dict[str, Any] = {"ref": lambda name: f"triggers.{name}", "source": lambda schema, name: f"{schema}.{name}"}
+    for macro in ("cross_db/iso_time_of", "activation/campaign_payload"):
+        text = (PROJECT_DIR / "macros" / f"{macro}.sql").read_text()
+        module = jinja2.Template(text, extensions=["jinja2.ext.do"]).make_module(names)
+        name = macro.partition("/")[2]
+        names[name] = getattr(module, f"default__{name}", getattr(module, name))
     return jinja2.Template(model.read_text()).render(names, config=lambda **_: "")
 
 
@@ -109,7 +114,7 @@ class Shop:
         self.add_campaign("come_back", "webhook")
 
     def add_campaign(self, campaign: str, destination: str) -> None:
-        self.run(f"insert into triggers.campaigns values ('{campaign}', '{destination}', 'true')")
+        self.run(f"insert into triggers.campaigns (campaign, destination, is_enabled) values ('{campaign}', '{destination}', 'true')")
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:

@@ -32,7 +32,7 @@ def leave_in_doubt(shop: Shop, users: tuple[str, ...]) -> None:
     shop.run(
         "insert into triggers.campaign_deliveries select 1000 + row_number() over (order by idempotency_key),"
         " idempotency_key, decision_id, destination, campaign, trigger_name, user_id, 'claimed', 1, 'dead', now(),"
-        f" null, null, null from triggers.campaign_outbox where user_id in {(*users, '')}"
+        f" null, null, null, null from triggers.campaign_outbox where user_id in {(*users, '')}"
     )
 
 

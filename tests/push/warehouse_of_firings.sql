@@ -15,7 +15,18 @@ create table triggers.trigger_decisions (
     config_version varchar,
 );
 
-create table triggers.campaigns (campaign varchar, destination varchar, is_enabled varchar);
+create table triggers.campaigns (
+    campaign varchar, destination varchar, is_enabled varchar, action varchar, platform_ref varchar,
+);
+
+create table triggers.user_profiles (
+    user_id varchar, email varchar, phone varchar, external_ids json, address_kinds varchar[], traits json,
+    updated_at timestamp,
+);
+
+create table triggers.firing_products (decision_id varchar, product_id varchar, category varchar, products json);
+
+create table triggers.int_batch__limits (clock_at timestamp);
 
 create view triggers.trigger_firings as
 select * from triggers.trigger_decisions
