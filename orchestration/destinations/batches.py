@@ -89,10 +89,12 @@ class BatchDestination(ABC):
 
     def send(self, rows: Rows) -> list[SendResult]:
         batches = self._cut(rows)
-        if self.capabilities.max_concurrency <= 1 or len(batches) <= 1:
+        at_once = min(self.capabilities.max_concurrency, len(batches))
+        if at_once <= 1:
             return [result for batch in batches for result in self._deliver(batch, _Hunt())]
-        with ThreadPoolExecutor(min(self.capabilities.max_concurrency, len(batches))) as threads:
-            return [result for results in threads.map(lambda b: self._deliver(b, _Hunt()), batches) for result in results]
+        with ThreadPoolExecutor(at_once) as threads:
+            answered = threads.map(lambda batch: self._deliver(batch, _Hunt()), batches)
+            return [result for results in answered for result in results]
 
     def prepare(self, rows: Rows) -> list[Request]:
         return [request for batch in self._cut(rows) for request in self._prepare(batch)]
@@ -211,4 +213,5 @@ def _halves(rows: Rows) -> tuple[Rows, Rows]:
 def _log_bug(rows: Rows, error: Exception) -> None:
     # Without the error's own words: they may hold what a platform echoed.
     frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("destination %s broke on %d rows: %s\n%s", rows[0].destination, len(rows), type(error).__name__, frames)
+    name, kind = rows[0].destination, type(error).__name__
+    logger.error("destination %s broke on %d rows: %s\n%s", name, len(rows), kind, frames)

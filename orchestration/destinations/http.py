@@ -157,19 +157,19 @@ class HttpClient:
         if verdict.meaning is Meaning.TAKEN:
             return answer
         what = verdict.reason or f"{self.origin} answered {answer.status}"
-        facts = {"http_status": answer.status, "answer": answer.text or what}
+        told = answer.text or what
         match verdict.meaning:
             case Meaning.LATER | Meaning.LIMITED:
-                raise RetryableDeliveryError(what, **facts, retry_after=verdict.wait)
+                raise RetryableDeliveryError(what, http_status=answer.status, answer=told, retry_after=verdict.wait)
             case Meaning.REFUSED:
-                raise PermanentDeliveryError(what, **facts)
+                raise PermanentDeliveryError(what, http_status=answer.status, answer=told)
             case Meaning.TOO_LARGE:
-                raise RequestTooLarge(what, **facts)
+                raise RequestTooLarge(what, http_status=answer.status, answer=told)
             case Meaning.IN_DOUBT:
-                raise UnknownOutcome(what, **facts)
+                raise UnknownOutcome(what, http_status=answer.status, answer=told)
             case _:
                 self.traffic.refusal = f"{what}: {answer.text[:200]}" if answer.text else what
-                raise EndpointRefused(what, **facts)
+                raise EndpointRefused(what, http_status=answer.status, answer=told)
 
     def _exchange(self, request: Request, call: _Call, *, is_retry: bool) -> tuple[Answer, Verdict]:
         """One attempt; two where the token had expired, whether or not the attempts are used up."""

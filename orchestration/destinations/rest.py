@@ -5,7 +5,7 @@
       authorization: {env: EXAMPLE_TOKEN, prefix: "Bearer "}
       idempotency-key: {template: "{{ row.idempotency_key }}"}
     body: |
-      {"user": {{ row.user_id | tojson }}, "event": {{ row.payload.trigger | tojson }}, "at": {{ row.matched_at | tojson }}}
+      {"user": {{ row.user_id | tojson }}, "event": {{ row.payload.trigger | tojson }}}
 
 `body` is a Jinja template, rendered in a sandbox; it sees `row`, and with a `batch_size` above 1 only `rows`. A row
 has the fields of `ROW_FIELDS`; `payload` is the outbox's, parsed. Secrets come from the environment, by name, and
@@ -124,7 +124,8 @@ class Declaration(BaseModel):
             can_reconcile=False,
             permanent_statuses=frozenset(self.permanent_statuses),
             endpoint_statuses=frozenset(self.endpoint_statuses),
-            partial_failure="a request is taken or refused as a whole; a refused batch is halved around the row at fault",
+            partial_failure="a request is taken or refused as a whole; a refused batch is halved around the row at "
+            "fault",
             history=self.history,
             needs=tuple(self.needs),
             promises={
@@ -182,7 +183,8 @@ class RestKind:
         return RestDestination(self.declaration, client, push_settings.batch_size_of(self.name, self.CAPABILITIES))
 
     def _wrong(self, what: str) -> ConfigError:
-        return ConfigError(f"{self.path.parent.name}/{self.path.name}: {what}", "docs/destinations.md says what it may hold")
+        where = f"{self.path.parent.name}/{self.path.name}"
+        return ConfigError(f"{where}: {what}", "docs/destinations.md says what it may hold")
 
 
 class RestDestination(BatchDestination):
@@ -201,7 +203,7 @@ class RestDestination(BatchDestination):
 def render(declaration: Declaration, rows: Sequence[OutboxRow]) -> tuple[dict[str, str], str]:
     """Headers without secrets, and the body. Raises jinja2.TemplateError, and ValueError where it is no JSON."""
     views = [_view(row) for row in rows]
-    context = {"row": views[0]} if declaration.batch_size == 1 else {"rows": views}
+    context: dict[str, Any] = {"row": views[0]} if declaration.batch_size == 1 else {"rows": views}
     headers = {name: header for name, header in declaration.headers.items() if isinstance(header, str)}
     for name, header in declaration.headers.items():
         if isinstance(header, TemplateHeader):
@@ -231,4 +233,3 @@ def _problem(declaration: Declaration) -> str:
     except Exception as error:
         return f"the template: {type(error).__name__}: {error}"
     return ""
-

@@ -33,7 +33,8 @@ def sample_row(number: int = 0) -> OutboxRow:
         "campaign": TEXT,
         "variant": TEXT,
         "properties": {
-            "observed_value": 1.5, "threshold_value": 1.0, "window_started_at": window, **product, "products": [product],
+            "observed_value": 1.5, "threshold_value": 1.0, "window_started_at": window,
+            **product, "products": [product],
         },
         "evidence": {
             "event_keys": [TEXT], "window_started_at": window, "observed_value": 1.5, "threshold_value": 1.0,

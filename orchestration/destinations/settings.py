@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestration.destinations.base import Capabilities, CrashPolicy, RateLimit
@@ -31,17 +33,18 @@ class PushSettings(BaseSettings):
     crash_policies: dict[str, CrashPolicy] = Field(
         default_factory=dict, description='JSON, destination to policy: {"webhook": "hold"}'
     )
-    rate_limits: dict[str, list[tuple[int, float]]] = Field(
+    rate_limits: dict[str, list[tuple[PositiveInt, PositiveFloat]]] = Field(
         default_factory=dict,
-        description='JSON, destination to [requests, seconds] pairs that replace the documented limits of your plan: '
+        description="JSON, destination to [requests, seconds] pairs that replace the documented limits: "
         '{"hubspot": [[250, 10]]}',
     )
-    rate_shares: dict[str, float] = Field(
+    rate_shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=dict,
-        description='JSON, destination to the share of its limits to use (others use the account too): {"marketo": 0.5}',
+        description="JSON, destination to the share of its limits to use, for others use the account too: "
+        '{"marketo": 0.5}',
     )
-    batch_sizes: dict[str, int] = Field(
-        default_factory=dict, description='JSON, destination to rows in one request, at most what it can take'
+    batch_sizes: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="JSON, destination to rows in one request, at most what it can take"
     )
 
     retry_seconds: float = Field(

@@ -88,8 +88,8 @@ def create(settings: Settings) -> WebhookDestination:
         authorize=lambda request: sign(signer, request.headers["webhook-id"], request.body.decode()),
         judge=_judge,
     )
-    own_size = WebhookSettings().batch_size
-    return WebhookDestination(client, min(push_settings.batch_sizes.get("webhook", own_size), CAPABILITIES.max_batch_size))
+    batch_size = push_settings.batch_sizes.get("webhook", WebhookSettings().batch_size)
+    return WebhookDestination(client, min(batch_size, CAPABILITIES.max_batch_size))
 
 
 class WebhookDestination(BatchDestination):
