@@ -1,4 +1,4 @@
-{% macro campaign_payload(firing, profile, products) %}
+{% macro campaign_payload(firing, products) %}
     {#-
         An expression: what a destination is given as data, the same for all (semantics, section 8). Platforms differ in
         names and formats, and that is all that is left to do in Python. A property that is not known is not there;
@@ -6,9 +6,9 @@
     -#}
     json_object(
         'user_id', {{ firing }}.user_id,
-        'email', {{ profile }}.email,
-        'phone', {{ profile }}.phone,
-        'external_ids', coalesce({{ profile }}.external_ids, cast('{}' as json)),
+        'email', {{ firing }}.email,
+        'phone', {{ firing }}.phone,
+        'external_ids', {{ firing }}.external_ids,
         'trigger', {{ firing }}.trigger_name,
         'matched_at', {{ iso_time_of(firing ~ '.matched_at') }},
         'decided_at', {{ iso_time_of(firing ~ '.decided_at') }},

@@ -20,6 +20,7 @@ PEOPLE_QUERY = {
     "trigger_matches",
     "trigger_decisions",
     "trigger_firings",
+    "campaign_backlog",
     "campaign_outbox",
     "firing_products",
     "int_visits",

@@ -90,7 +90,7 @@ def test_a_destination_that_breaks_leaves_its_rows_in_doubt_and_stops_no_other(
     caplog.set_level(logging.DEBUG)
     shop.fire(1)
     shop.fire(1, first=1, campaign="loyalty")
-    shop.run("update triggers.trigger_decisions set user_id = 'bug' where campaign = 'loyalty'")
+    shop.run("update triggers.campaign_queue set user_id = 'bug' where campaign = 'loyalty'")
     shop.run("update triggers.trigger_matches set user_id = 'bug' where user_id = 'u1'")
     report = push(settings, registry=REGISTRY)
     assert report.counts == {"ledger": {"unknown": 1}, "webhook": {"delivered": 1}}
