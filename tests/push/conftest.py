@@ -45,6 +45,7 @@ def model_sql(name: str) -> str:
         "source": lambda schema, name: f"{schema}.{name}",
         "get_queue": lambda: "triggers.campaign_queue",
         "assert_inputs_are_built_along": lambda: "",
+        "config": lambda **_: "",
     }
     for macro in ("cross_db/iso_time_of", "activation/campaign_payload", "activation/queued_deliveries"):
         module = jinja2.Template((PROJECT_DIR / "macros" / f"{macro}.sql").read_text()).make_module(names)

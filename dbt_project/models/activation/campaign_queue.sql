@@ -1,3 +1,4 @@
+{{ config(materialized='table') }}
 {{ assert_inputs_are_built_along() }}
 -- The outbox as this build leaves it: what was open, less what the log settled, and what fired since. A firing is
 -- addressed once, to the destinations that its campaign has then: one that is added later gets no old firings.
@@ -53,7 +54,6 @@ added as (
         struct_extract(news.latest, 'retry_at') as retry_at,
         coalesce(news.attempts, 0) as attempts,
         news.address_hash as tried_address_hash,
-
         cast(null as bigint) as known_delivery_seq
     from addressed
     cross join queue_mark
