@@ -208,6 +208,7 @@ def family_of(identifier: str) -> str:
     return identifier.removeprefix("anon:").split("-")[0]
 
 
+LINKING = ("links", "links", "identifying", "mixed", "cart", "lapsed", "long_visit", "valuable", "related", "checkout")
 SHAPES: dict[str, Shape] = {
     "in order": Shape(lateness=0.0, copies=0.03),
     "weeks late": Shape(lateness=0.35),
@@ -215,8 +216,7 @@ SHAPES: dict[str, Shape] = {
     "clock change": Shape(starts_at=datetime(2024, 3, 5, tzinfo=UTC), days=8),
     "links last": Shape(
         copies=0.15,
-        scenes=("links", "links", "identifying", "mixed", "cart", "lapsed", "long_visit", "valuable", "related",
-                "checkout"),  # fmt: skip
+        scenes=LINKING,
     ),
 }
 """One history of 20 batches each; seeds choose among infinitely many."""
