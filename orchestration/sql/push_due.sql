@@ -18,7 +18,7 @@ this_push as (
 
 due as (
     select
-        outbox.* exclude (action),
+        outbox.*,
         coalesce(outbox.delivery_status in ('claimed', 'unknown'), false) as is_in_doubt,
     from outbox
     anti join this_push on outbox.idempotency_key = this_push.idempotency_key
@@ -38,7 +38,7 @@ actions as (
             when is_in_doubt and list_contains($reconciling::varchar[], destination) then 'reconcile'
             when not is_match_present then 'cancel'
             else 'send'
-        end as action,
+        end as verdict,
     from due
     where not (is_in_doubt and list_contains($holding::varchar[], destination))
 ),
@@ -51,13 +51,19 @@ final as (
         campaign,
         trigger_name,
         user_id,
+        matched_at,
         decided_at,
         is_match_present,
         is_in_doubt,
         delivery_status,
         coalesce(attempts, 0) as attempts,
         payload,
+        email,
+        phone,
+        external_ids,
         action,
+        platform_ref,
+        verdict,
     from actions
     order by decided_at, idempotency_key
     limit $max_rows

@@ -119,7 +119,8 @@ class Shop:
         self.add_campaign("come_back", "webhook")
 
     def add_campaign(self, campaign: str, destination: str) -> None:
-        self.run(f"insert into triggers.campaigns (campaign, destination, is_enabled) values ('{campaign}', '{destination}', 'true')")
+        columns = "campaign, destination, is_enabled"
+        self.run(f"insert into triggers.campaigns ({columns}) values ('{campaign}', '{destination}', 'true')")
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:
