@@ -103,8 +103,8 @@ def test_what_would_not_be_sent_now_is_not_shown(shop: Shop, settings: Settings)
     ):
         shop.run(
             f"insert into triggers.campaign_deliveries select {seq}, idempotency_key, decision_id, destination,"
-            f" campaign, trigger_name, user_id, '{status}', 1, 'p', now(), null, null, now() + interval 1 hour, address_hash"
-            f" from triggers.campaign_outbox where user_id = '{user}'"
+            f" campaign, trigger_name, user_id, '{status}', 1, 'p', now(), null, null, now() + interval 1 hour,"
+            f" address_hash from triggers.campaign_outbox where user_id = '{user}'"
         )
     (sending,) = preview(settings).sendings
     assert (sending.waiting, sending.rows, sending.requests) == (4, 0, [])
