@@ -6,9 +6,10 @@ is on the wire. What a destination's thread does is in push_turn.py.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 
 import duckdb
@@ -131,18 +132,17 @@ class _Push:
                 look = self._look(delivery_log.last_seq(connection), failures)
                 due = delivery_log.due_by_destination(connection, look)
                 self.report.held = delivery_log.held_by_destination(connection, look)
-        names = [name for name in due if destination in (None, name)]
         shared = Shared(
             self.settings,
             self.push_settings,
             self.registry,
             self.report,
             look,
-            self.max_rows,
             self.progress,
-            total=sum(min(due[name], self.max_rows) for name in names),
+            total=0,
+            deadline=time.monotonic() + self.push_settings.max_seconds,
         )
-        self._take_turns(shared, {name: Breaker(failures.get(name), self.push_settings) for name in names})
+        _Turns(self, shared, failures, destination).run(due)
         self.report.finished_at = utc_now()
         return self.report
 
@@ -152,29 +152,78 @@ class _Push:
         self.report.resting = sorted(term.destination for term in terms if term.is_open)
         return Look(terms, self.report.push_id, from_seq, self.is_history)
 
-    def _take_turns(self, shared: Shared, breakers: dict[str, Breaker]) -> None:
-        """Serves every destination at once; raises WarehouseLocked when all have ended, if one met it."""
-        if not breakers:
-            return
-        locked: list[WarehouseLocked] = []
 
-        def serve(name: str) -> None:
-            try:
-                Turn(shared, name, breakers[name], is_dry_run=self.report.is_dry_run or name in self.dry_names).run()
-            except WarehouseLocked as error:
-                locked.append(error)
-            except TriplineError as problem:
-                self.report.problems[name] = problem
+class _Turns:
+    """Serves every destination at once, and while one of them still is busy, the others with what came meanwhile."""
 
-        with ThreadPoolExecutor(len(breakers), thread_name_prefix="push") as threads:
-            turns = [threads.submit(serve, name) for name in breakers]
+    def __init__(self, push: _Push, shared: Shared, failures: dict[str, Failures], only: str | None) -> None:
+        self.push = push
+        self.shared = shared
+        self.failures = failures
+        self.only = only
+        self.rows_left: dict[str, int] = {}
+        self.ended_badly: set[str] = set()
+        self.locked: list[WarehouseLocked] = []
+
+    def run(self, due: dict[str, int]) -> None:
+        """Raises WarehouseLocked when all have ended, if one met it."""
+        names = self.push.registry.names()
+        busy: dict[Future[None], str] = {}
+        with ThreadPoolExecutor(len(due) + len(names), thread_name_prefix="push") as threads:
             try:
-                wait(turns, return_when=FIRST_EXCEPTION)
+                while True:
+                    for name in self._to_serve(due, set(busy.values())):
+                        busy[threads.submit(self._serve, name)] = name
+                    if not busy:
+                        break
+                    done, _ = wait(busy, timeout=self.push.push_settings.look_seconds, return_when=FIRST_COMPLETED)
+                    for turn in done:
+                        busy.pop(turn)
+                        turn.result()
+                    due = self._look_again() if busy else {}
             finally:
                 # A person's Ctrl-C, or a bug: what is on the wire is still recorded, nothing new goes out.
-                shared.is_stopping.set()
-        for turn in turns:
-            turn.result()
-        self.report.problems = {name: self.report.problems[name] for name in sorted(self.report.problems)}
-        if locked:
-            raise locked[0]
+                self.shared.is_stopping.set()
+        problems = self.push.report.problems
+        self.push.report.problems = {name: problems[name] for name in sorted(problems)}
+        if self.locked:
+            raise self.locked[0]
+
+    def _to_serve(self, due: dict[str, int], busy: set[str]) -> list[str]:
+        names = []
+        for name, rows in due.items():
+            left = self.rows_left.setdefault(name, self.push.max_rows)
+            if self.only in (None, name) and name not in busy | self.ended_badly and left > 0:
+                self.shared.total += min(rows, left)
+                names.append(name)
+        return names
+
+    def _look_again(self) -> dict[str, int]:
+        if self.shared.is_late():
+            return {}
+        try:
+            with self.shared.open(0.0) as connection:
+                return delivery_log.due_by_destination(connection, self.shared.look)
+        except WarehouseLocked:
+            return {}  # a batch is at it; there is another look soon
+
+    def _serve(self, name: str) -> None:
+        push = self.push
+        turn = Turn(
+            self.shared,
+            name,
+            Breaker(self.failures.get(name), push.push_settings),
+            max_rows=self.rows_left[name],
+            is_dry_run=push.report.is_dry_run or name in push.dry_names,
+        )
+        try:
+            turn.run()
+        except WarehouseLocked as error:
+            self.locked.append(error)
+            turn.is_over = True
+        except TriplineError as problem:
+            push.report.problems[name] = problem
+            turn.is_over = True
+        self.rows_left[name] -= turn.rows_taken
+        if turn.is_over:
+            self.ended_badly.add(name)

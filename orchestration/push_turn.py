@@ -1,9 +1,10 @@
 """One destination's part of a push.
 
-Rows are claimed in one short transaction, sent in groups with the warehouse closed, and each group is recorded before
-the next is sent. A process that dies leaves at most one group unrecorded and one claim open; the destination's crash
-policy settles both. That a row is still to be sent is checked at the claim, so the check is as old as sending one
-claim takes: up to `claim_rows` requests.
+Rows are claimed in short transactions and sent in groups; while a group is on the wire, the one before it is recorded
+and more is claimed. A process that dies leaves at most two groups unrecorded and two claims open; the destination's
+crash policy settles both. Where that is `hold`, a person has to settle them, so one request's rows are claimed, sent
+and recorded before the next. That a row is still to be sent is checked at the claim, so the check is as old as sending
+two claims takes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +36,7 @@ from orchestration.warehouse import connect
 
 logger = logging.getLogger(__name__)
 
+REQUESTS_A_CLAIM = 10  # so that claiming keeps up with platforms that take thousands of rows a second
 NOT_SENT = "not sent: the rows before it were not taken"
 RETRIED = (Outcome.FAILED, Outcome.UNKNOWN)
 IN_DOUBT = ("claimed", "unknown", "held")
@@ -48,14 +52,18 @@ class Shared:
     registry: Registry
     report: PushReport
     look: Look
-    max_rows: int
     progress: Callable[[int, int], None]
     total: int
-    """Rows that were due when the push began."""
+    """Rows that were due when the push began, and those that came since and were begun with."""
+    deadline: float
+    """Monotonic seconds after which nothing new is claimed."""
     done: int = 0
     is_stopping: threading.Event = field(default_factory=threading.Event)
     _warehouse: threading.Lock = field(default_factory=threading.Lock)
     _counts: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_late(self) -> bool:
+        return self.is_stopping.is_set() or time.monotonic() > self.deadline
 
     @contextmanager
     def open(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -76,14 +84,18 @@ class Shared:
 class Turn:
     """Serves one destination once."""
 
-    def __init__(self, shared: Shared, name: str, breaker: Breaker, *, is_dry_run: bool) -> None:
+    def __init__(self, shared: Shared, name: str, breaker: Breaker, *, max_rows: int, is_dry_run: bool) -> None:
         self.shared = shared
         self.name = name
         self.breaker = breaker
+        self.max_rows = max_rows
         self.is_dry_run = is_dry_run
         self.push_settings = shared.push_settings
         self.line: list[int] | None = None
         """Numbers of the outbox still to be claimed; None before the first claim."""
+        self.rows_taken = 0
+        self.is_over = False
+        self.has_arrived = False
         self.policy = next(
             (terms.policy for terms in shared.look.terms if terms.destination == name), CrashPolicy.RESEND
         )
@@ -111,39 +123,60 @@ class Turn:
             raise _broken(self.name, error) from None
 
     def _take_turns(self, destination: Destination | None) -> None:
-        """Claims and sends until nothing is due, `max_rows` are done, or a group brought no delivery."""
+        """Claims and sends until nothing is due, `max_rows` or the time are used up, or a group brought no delivery.
+
+        What was sent is written down, and more is claimed, while the next group is on the wire.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix=f"clerk-{self.name}") as clerk:
+            problem = self._serve(destination, clerk)
+        if problem is not None:
+            raise problem
+
+    def _serve(self, destination: Destination | None, clerk: Executor) -> TriplineError | None:
         claim_rows, group_rows = self._group_sizes()
         claimed: list[OutboxRow] = []
         unrecorded: list[Entry] = []
         problem: TriplineError | None = None
-        is_over = False
-        while claimed or unrecorded or not is_over:
-            with self._open(unrecorded) as connection:
-                delivery_log.record(connection, unrecorded, self.shared.report.push_id)
-                self.shared.count(self.name, Counter(str(entry.result.outcome) for entry in unrecorded))
-                if not claimed and not is_over:
-                    claimed = self._claim(connection, group_rows if self.breaker.is_probing else claim_rows)
-                    is_over = not self.line
-            unrecorded = []
+        while True:
+            wanted = self._rows_wanted(len(claimed), claim_rows, group_rows)
+            visit = clerk.submit(self._visit, unrecorded, wanted)
+            is_ahead = bool(claimed) and self.policy is not CrashPolicy.HOLD
+            claimed += [] if is_ahead else visit.result()
             if destination is None or not claimed:
-                continue
+                if wanted and self.line:
+                    continue
+                return problem
             group, claimed = claimed[:group_rows], claimed[group_rows:]
             results, problem = self._send(destination, group)
-            if problem is not None or _has_failed(results) or self.shared.is_stopping.is_set():
-                is_over = True
+            claimed += visit.result() if is_ahead else []
+            if problem is not None or has_failed(results) or self.shared.is_stopping.is_set():
+                self.is_over = True
                 results += [SendResult(row, Outcome.FAILED, answer=NOT_SENT) for row in claimed]
                 claimed = []
+            self.has_arrived = self.has_arrived or not self.is_over
             unrecorded = [Entry(result, self._retry_at(result)) for result in results]
-        if problem is not None:
-            raise problem
 
-    @contextmanager
-    def _open(self, unrecorded: list[Entry]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _rows_wanted(self, rows_at_hand: int, claim_rows: int, group_rows: int) -> int:
+        """How many rows to claim now: a single group until one arrived, then more in good time, none at the end."""
+        if self.is_over or self.shared.is_late():
+            return 0
+        if not self.has_arrived:
+            return 0 if rows_at_hand else group_rows
+        # Where a person decides on rows in doubt, no row is claimed before its turn.
+        enough = 1 if self.policy is CrashPolicy.HOLD else claim_rows
+        return claim_rows if rows_at_hand < enough else 0
+
+    def _visit(self, unrecorded: list[Entry], wanted: int) -> list[OutboxRow]:
+        """One opening of the warehouse: writes down what was sent, and returns up to `wanted` newly claimed rows."""
+        if not unrecorded and not wanted:
+            return []
         wait = self.shared.settings.lock_timeout_seconds
         if unrecorded:
             wait = max(wait, self.push_settings.record_wait_seconds)
         with self.shared.open(wait) as connection:
-            yield connection
+            delivery_log.record(connection, unrecorded, self.shared.report.push_id)
+            self.shared.count(self.name, Counter(str(entry.result.outcome) for entry in unrecorded))
+            return self._claim(connection, wanted) if wanted else []
 
     def _group_sizes(self) -> tuple[int, int]:
         """Rows to claim together, and of those, rows to send and record together."""
@@ -154,16 +187,17 @@ class Turn:
             group_rows = min(self.push_settings.group_rows, a_request)
             return group_rows, group_rows
         group_rows = max(self.push_settings.group_rows, a_request * capabilities.max_concurrency)
-        return max(group_rows, self.push_settings.claim_rows), group_rows
+        return max(self.push_settings.claim_rows, REQUESTS_A_CLAIM * a_request, group_rows), group_rows
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> list[OutboxRow]:
         """The next rows to send; those that the claim itself settled are counted and left out."""
         look = self.shared.look
         if self.line is None:
-            self.line = delivery_log.line_up(connection, look, self.name, self.shared.max_rows)
+            self.line = delivery_log.line_up(connection, look, self.name, self.max_rows)
         taken, self.line = self.line[:max_rows], self.line[max_rows:]
         if not taken:
             return []
+        self.rows_taken += len(taken)
         claim = delivery_log.claim(
             connection,
             look,
@@ -176,7 +210,7 @@ class Turn:
 
     def _send(self, destination: Destination, group: list[OutboxRow]) -> Sent:
         results, problem = self.breaker.call(
-            lambda: send_group(destination, group, self.policy), lambda sent: _has_failed(sent[0])
+            lambda: send_group(destination, group, self.policy), lambda sent: has_failed(sent[0])
         )
         if problem is None and destination.traffic.refusal is not None:
             problem = EndpointRefused(
@@ -224,5 +258,5 @@ def _broken(name: str, error: Exception) -> DeliveryError:
     return DeliveryError(f"{name} broke: {type(error).__name__}", "see the log; this is a bug")
 
 
-def _has_failed(results: list[SendResult]) -> bool:
+def has_failed(results: list[SendResult]) -> bool:
     return not any(result.outcome is Outcome.DELIVERED for result in results)

@@ -18,12 +18,18 @@ class PushSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRIPLINE_PUSH_", extra="ignore")
 
-    max_rows: int = Field(default=10_000, ge=1, description="rows one push takes per destination")
+    max_rows: int = Field(default=100_000, ge=1, description="rows one push takes per destination")
+    max_seconds: float = Field(
+        default=600.0, gt=0, description="after this a push begins nothing new; rows that failed wait for the next one"
+    )
+    look_seconds: float = Field(
+        default=5.0, gt=0, description="how often a push that is busy with one destination looks for news of the others"
+    )
     claim_rows: int = Field(
-        default=500, ge=1, description="rows claimed together; reading the outbox takes 0.4 s at 500,000 firings"
+        default=500, ge=1, description="rows claimed together, or ten requests' worth; takes 0.3 to 0.8 s"
     )
     group_rows: int = Field(
-        default=100, ge=1, description="rows sent and recorded together: what a kill leaves unrecorded at most"
+        default=100, ge=1, description="rows sent and recorded together, or what is on the wire at once"
     )
     record_wait_seconds: float = Field(
         default=600.0,

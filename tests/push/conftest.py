@@ -148,7 +148,7 @@ class Shop:
         )
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
-        with connect(self.path) as connection:
+        with connect(self.path, wait_seconds=10) as connection:
             connection.execute((HERE / "firings.sql").read_text(), {"rows": rows, "first": first})
             connection.execute((HERE / "decisions.sql").read_text(), {"campaign": campaign})
             connection.execute(f"create or replace table triggers.campaign_queue as {model_sql('campaign_queue')}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,11 @@ from orchestration.push import outbox_fingerprint, push
 from orchestration.push_report import PushReport
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
+from tests.destinations.case_rest import DECLARATION, SECRET, ShopApi
+from tests.destinations.server import ScriptedServer
 from tests.push.conftest import Platform, Shop, eventually
 
+StartPush = Callable[[], "subprocess.Popen[bytes]"]
 MODULES = {**DESTINATIONS, "ledger": "tests.push.ledger_platform"}
 
 
@@ -53,24 +56,52 @@ def breaker(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_up
 
 
+@pytest.fixture
+def api(shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with ScriptedServer(ShopApi()) as server:
+        settings.destinations_path.mkdir(parents=True)
+        text = DECLARATION.replace("needs: [email]", "needs: []").replace("{url}", server.url)
+        (settings.destinations_path / "shop_api.yml").write_text(text)
+        monkeypatch.setenv("SHOP_API_TOKEN", SECRET)
+        shop.add_campaign("to_api", "shop_api")
+        yield server
+
+
 def test_a_destination_that_does_not_answer_holds_up_no_other(
-    shop: Shop, settings: Settings, platform: Platform, ledger: Path
+    shop: Shop, platform: Platform, api: ScriptedServer, start_push: StartPush
 ) -> None:
     shop.fire(3)
-    shop.fire(5, first=3, campaign="loyalty")
+    shop.fire(5, first=3, campaign="to_api")
     platform.misbehave({"kind": "process_then_wait"})
-    reports: list[PushReport] = []
-    registry = Registry(MODULES, settings=settings)
-    pushing = threading.Thread(target=lambda: reports.append(push(settings, registry=registry)))
-    pushing.start()
-    try:
-        eventually(lambda: platform.count("process_then_wait") == 1, "the webhook has its message")
-        eventually(lambda: shop.final().get("delivered") == 5, "the other destination is done, and it is written down")
-        assert pushing.is_alive()
-    finally:
-        platform.release()
-        pushing.join(timeout=20)
-    assert reports[0].counts == {"webhook": {"delivered": 3}, "ledger": {"delivered": 5}}
+    process = start_push()
+    eventually(lambda: platform.count("process_then_wait") == 1, "the webhook has its message")
+    eventually(lambda: shop.final().get("delivered") == 5, "the other destination is done, and it is written down")
+    assert process.poll() is None
+    platform.release()
+    assert process.wait(timeout=20) == 0
+    assert shop.final() == {"delivered": 8}
+
+
+def test_what_fires_while_one_destination_is_busy_goes_out_to_the_others_in_the_same_push(
+    shop: Shop,
+    platform: Platform,
+    api: ScriptedServer,
+    start_push: StartPush,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRIPLINE_PUSH_LOOK_SECONDS", "0.05")
+    shop.fire(1)
+    platform.misbehave({"kind": "process_then_wait"})
+    process = start_push()
+    eventually(lambda: platform.count("process_then_wait") == 1, "the webhook has its message")
+    for rows in (3, 2):
+        before = len(api.effects)
+        shop.fire(rows, first=1 + before, campaign="to_api")
+        eventually(lambda wanted=before + rows: len(api.effects) == wanted, "the news is delivered")
+    assert process.poll() is None
+    platform.release()
+    assert process.wait(timeout=20) == 0
+    assert shop.final() == {"delivered": 6}
 
 
 def test_a_destination_that_cannot_even_begin_holds_up_no_other(
@@ -158,3 +189,12 @@ def test_a_dry_run_of_a_destination_nobody_knows_is_refused(
     with pytest.raises(ConfigError, match="wehbook"):
         push(settings)
     assert shop.log("status") == []
+
+
+def test_a_push_begins_nothing_new_after_its_time(
+    shop: Shop, settings: Settings, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPLINE_PUSH_MAX_SECONDS", "0.000001")
+    shop.fire(5)
+    assert push(settings).counts == {}
+    assert shop.log("status") == [], "what was not begun was not claimed"
