@@ -58,9 +58,8 @@ create table batches.int_identity_log (
     batch_id bigint,
 );
 
-create table behavior.int_daily_consents (
+create table behavior.int_consents (
     user_id varchar,
-    utc_day date,
     is_granted boolean,
     said_at timestamp,
 );

@@ -48,7 +48,14 @@ VISITS = """
         last_event_key, last_event_linked_anonymous_id
     from behavior.int_visits
 """
-CONSENTS = "select user_id, utc_day, is_granted, said_at from behavior.int_daily_consents"
+CONSENTS = "select user_id, said_at, is_granted from behavior.int_consents"
+BEHAVIOR = "from behavior.int_user_behavior"
+HELD_TABLES = {
+    "trigger_matches": MATCHES,
+    "int_visits": VISITS,
+    "int_consents": CONSENTS,
+    "int_user_behavior": BEHAVIOR,
+}
 QUARANTINED = "select batch_id, raw_text, reason from raw.quarantined_events"
 
 
@@ -157,7 +164,7 @@ def compare_visits(warehouse: Path, truth: Truth, rules: Rules) -> list[Differen
 def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:
     """What a full refresh would have made of the same events."""
     found: list[Difference] = []
-    for table, query in (("trigger_matches", MATCHES), ("int_visits", VISITS), ("int_daily_consents", CONSENTS)):
+    for table, query in HELD_TABLES.items():
         theirs, mine = ([_hashable(row) for row in ask(place, query)] for place in (warehouse, anew))
         differences = _both_ways(table, theirs, mine, lambda row: family_of(str(row[0])))
         found += [replace(one, side=one.side.replace("evaluator", "full refresh")) for one in differences]
