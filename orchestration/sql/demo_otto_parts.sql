@@ -3,9 +3,12 @@ with sessions as (
     select
         session,
         unnest(events) as event
-    from read_json($path, format = 'newline_delimited', columns = {
-        'session': 'bigint', 'events': 'struct(aid bigint, ts bigint, type varchar)[]'
-    })
+    from
+        read_json(
+            $path,
+            format = 'newline_delimited',
+            columns = { 'session': 'bigint', 'events': 'struct(aid bigint, ts bigint, type varchar)[]' }
+        )
 ),
 
 numbered as (
