@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SQL_TEMPLATES = $(shell grep -l '{%' orchestration/sql/*.sql)
-SQL_TEXTS = $(shell find orchestration/sql -name '*.sql' | xargs grep -L '{%')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test dev bench lint lock clean
@@ -39,7 +38,7 @@ lint: $(STAMP) ## ruff, mypy, sqlfluff, Dagster's definitions, the trigger SQL c
 	$(BIN)/ruff check orchestration tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --processes 2 --nocolor dbt_project/models tests/dbt $(SQL_TEMPLATES)
-	$(BIN)/sqlfluff lint --processes 2 --nocolor --templater placeholder $(SQL_TEXTS)
+	grep -rL --include='*.sql' '{%' orchestration/sql | xargs $(BIN)/sqlfluff lint --processes 2 --nocolor --templater placeholder
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_DISABLE_TELEMETRY=yes $(BIN)/dg check defs
 	$(BIN)/tripline check
 
