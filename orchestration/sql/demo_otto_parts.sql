@@ -1,4 +1,5 @@
 -- The sample has one session a line, over four weeks: cut into parts of $days days, as they would have arrived.
+create temp table parts as
 with sessions as (
     select
         session,
@@ -25,4 +26,4 @@ select
     list(event order by event.ts, event.aid, event.type) as events
 from numbered
 group by part, session
-order by part, session
+order by part, session;
