@@ -13,14 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from orchestration.commands.report import render_report
 from orchestration.commands.services import firings_pushed_by_dagster, local_platform
+from orchestration.errors import ConfigError
+from orchestration.named_sql import fetch_sql, literal, run_sql
 from orchestration.pipeline import run_batch
 from orchestration.publish import publish
 from orchestration.settings import PROJECT_DIR, Settings, get_settings
 from orchestration.simulate import simulate
-from orchestration.warehouse import read_sql
 
 OTTO = PROJECT_DIR / "examples" / "otto" / "train.jsonl"
 OTTO_DAYS_A_BATCH = 2
+MARKER = ".tripline-demo"  # in a folder whose shops the demo may delete
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,15 @@ class Shop:
 
 
 def run(console: Console, *, events: int, batches: int, home: Path | None) -> None:
-    """Runs both shops and prints what came of each. Starts from nothing every time."""
-    home = (home or get_settings().home / "demo").absolute()
+    """Runs both shops and prints what came of each. Starts from nothing every time.
+
+    Raises ConfigError where `home` has something that is not of an earlier demo: it would be deleted.
+    """
+    if home is not None:
+        home = home.expanduser().absolute()
+        _claim(home)
+    else:
+        home = get_settings().home / "demo"
     shops = [
         Shop(
             "otto",
@@ -56,6 +65,16 @@ def run(console: Console, *, events: int, batches: int, home: Path | None) -> No
         console.rule(f"[bold]{number} of {len(shops)}  {shop.title}", align="left")
         console.print(shop.note, highlight=False)
         _run_shop(console, shop, home / shop.name)
+
+
+def _claim(home: Path) -> None:
+    if home.exists() and not (home / MARKER).exists() and any(home.iterdir()):
+        raise ConfigError(
+            f"{home} has something else in it, and the demo begins by deleting what an earlier one left",
+            "name a folder that is empty or not there yet",
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).touch()
 
 
 def _run_shop(console: Console, shop: Shop, home: Path) -> None:
@@ -93,14 +112,10 @@ def _load_and_build(console: Console, settings: Settings, files: list[Path]) -> 
 
 def _write_otto(folder: Path) -> None:
     with duckdb.connect() as connection:
-        connection.execute(
-            f"create table parts as {read_sql('demo_otto_parts')}", {"path": str(OTTO), "days": OTTO_DAYS_A_BATCH}
-        )
-        for (part,) in connection.execute("select distinct part from parts order by part").fetchall():
-            target = folder / f"otto-{part:02d}.jsonl"
-            connection.execute(
-                f"copy (select session, events from parts where part = {int(part)}) to '{target}' (format json)"
-            )
+        run_sql(connection, "demo_otto_parts", {"path": str(OTTO), "days": OTTO_DAYS_A_BATCH})
+        for (part,) in fetch_sql(connection, "demo_otto_numbers"):
+            words = {"part": str(int(part)), "file": literal(folder / f"otto-{part:02d}.jsonl")}
+            run_sql(connection, "demo_otto_part", words=words)
 
 
 def _simulate(folder: Path, events: int, batches: int) -> None:
