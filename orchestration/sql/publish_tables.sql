@@ -17,7 +17,7 @@ rules (schema_name, table_name, method, key, rows_on, changed_on) as (
         'behavior', 'int_visits', 'swap', null, 'true',
         'rows.visit_ended_at >= affected.changed_from - interval ''30 minutes'''
     ),
-    ('behavior', 'int_daily_consents', 'swap', null, 'true', 'rows.utc_day >= cast(affected.changed_from as date)'),
+    ('behavior', 'int_consents', 'swap', null, 'true', 'rows.said_at >= affected.changed_from'),
     (
         'batches', 'int_identity_log', 'append', 'batch_id',
         'rows.batch_id <= $upto_batch_id', 'rows.batch_id > $batch_id'

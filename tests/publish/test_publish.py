@@ -26,7 +26,7 @@ def test_after_every_real_batch_the_published_tables_equal_the_warehouses_row_fo
     assert [report.rebuilt for report in built.reports] == [True, False, False]
     assert [report.reason for report in built.reports[1:]] == ["the build's changes"] * 2
     assert built.differences == [[], [], []]
-    for table in ("triggers.trigger_matches", "batches.int_identity_log", "behavior.int_daily_consents"):
+    for table in ("triggers.trigger_matches", "batches.int_identity_log", "behavior.int_consents"):
         assert all(report.rows_changed[table] > 0 for report in built.reports), table
     assert all(report.views_left_out == {} for report in built.reports)
 
