@@ -6,6 +6,7 @@ while rows are on the wire.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,8 +118,19 @@ def claim(
         find_due(connection, doubt, now=now, push_id=push_id, destination=destination, max_rows=max_rows)
         connection.execute(read_sql("push_claim"), {"now": now, "push_id": push_id, "is_dry_run": is_dry_run})
         counts = dict(connection.execute(read_sql("push_claim_counts"), {"is_dry_run": is_dry_run}).fetchall())
-        rows = [] if is_dry_run else connection.execute(read_sql("push_claimed")).fetchall()
-    return Claim([OutboxRow(*row) for row in rows], counts)
+        rows = [] if is_dry_run else _fetch_rows(connection)
+    return Claim(rows, counts)
+
+
+def _fetch_rows(connection: duckdb.DuckDBPyConnection) -> list[OutboxRow]:
+    cursor = connection.execute(read_sql("push_claimed"))
+    names = [column[0] for column in cursor.description]
+    rows = (dict(zip(names, values, strict=True)) for values in cursor.fetchall())
+    return [OutboxRow(**{**row, "external_ids": _texts(row["external_ids"])}) for row in rows]
+
+
+def _texts(external_ids: str | None) -> dict[str, str]:
+    return {kind: str(value) for kind, value in json.loads(external_ids or "{}").items() if value is not None}
 
 
 def record(connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry], push_id: str) -> None:

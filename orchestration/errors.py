@@ -8,7 +8,9 @@ TriplineError
 ├── WarehouseMismatch      the warehouse was written by another version             retry: after `tripline upgrade`
 ├── BuildFailed            dbt ended with an error                                  retry: by itself, next batch
 └── DeliveryError          a destination did not take what was sent
-    ├── PermanentDeliveryError   this row will never be taken                       retry: never
+    ├── PermanentDeliveryError   this request will never be taken                   retry: never
+    │   └── RequestTooLarge      fewer rows at once might be                        retry: never as it is
+    ├── EndpointRefused          credentials or endpoint, whatever is sent          retry: after a person mended it
     ├── RetryableDeliveryError   the platform asked to wait, or is down             retry: by itself
     └── UnknownOutcome           the request may have arrived, the answer did not   retry: by the destination's policy
 """
@@ -71,6 +73,14 @@ class DeliveryError(TriplineError):
 
 
 class PermanentDeliveryError(DeliveryError):
+    pass
+
+
+class RequestTooLarge(PermanentDeliveryError):
+    pass
+
+
+class EndpointRefused(DeliveryError):
     pass
 
 

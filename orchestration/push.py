@@ -25,7 +25,7 @@ from orchestration.delivery_log import Doubt, Entry, utc_now
 from orchestration.destinations.base import CrashPolicy, Destination, OutboxRow, Outcome, SendResult
 from orchestration.destinations.registry import Registry
 from orchestration.destinations.settings import PushSettings
-from orchestration.errors import DeliveryError, PermanentDeliveryError, TriplineError, WarehouseLocked
+from orchestration.errors import DeliveryError, EndpointRefused, TriplineError, WarehouseLocked
 from orchestration.push_report import PushReport
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
@@ -163,7 +163,7 @@ class _Push:
                 continue
             group, claimed = claimed[:group_rows], claimed[group_rows:]
             results, problem = _send(destination, group, self.doubt.policies[name])
-            problem = problem or _refusal(name, destination, results)
+            problem = problem or _refusal(name, destination)
             if problem is not None or not _any_delivered(results):
                 is_over = True
                 results += [SendResult(row, Outcome.FAILED, answer=NOT_SENT) for row in claimed]
@@ -221,16 +221,13 @@ class _Push:
         return utc_now() + timedelta(seconds=wait)
 
 
-def _refusal(name: str, destination: Destination, results: list[SendResult]) -> TriplineError | None:
-    for result in results:
-        if result.http_status in destination.capabilities.endpoint_statuses:
-            return PermanentDeliveryError(
-                f"{name}: the endpoint refuses everything ({result.http_status}); the rest was not sent",
-                "check its address and secret; what was not sent goes out with a later push",
-                http_status=result.http_status,
-                answer=result.answer,
-            )
-    return None
+def _refusal(name: str, destination: Destination) -> TriplineError | None:
+    if destination.traffic.refusal is None:
+        return None
+    return EndpointRefused(
+        f"{name}: the endpoint refuses everything ({destination.traffic.refusal}); the rest was not sent",
+        "check its address and credentials; what was not sent goes out with a later push",
+    )
 
 
 def _any_delivered(results: list[SendResult]) -> bool:

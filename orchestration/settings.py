@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     published: Path | None = None
     landing: Path | None = None
     sources: Path | None = Field(default=None, description="folder with your own source declarations (*.yml)")
+    destinations: Path | None = Field(default=None, description="folder with your own REST destinations (*.yml)")
     settle_seconds: float = Field(default=1.0, ge=0, description="a file written in place is taken after so long")
     max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
     lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     @cached_property
     def sources_path(self) -> Path:
         return self._place(self.sources, "sources")
+
+    @cached_property
+    def destinations_path(self) -> Path:
+        return self._place(self.destinations, "destinations")
 
     @property
     def dagster_home(self) -> Path:

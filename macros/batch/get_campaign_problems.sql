@@ -12,6 +12,8 @@
         {% do seen.append((row['campaign'], row['destination'])) %}
         {% set problem = get_value_problem(row['is_enabled'], 'boolean') %}
         {% if problem %}{% do problems.append(where ~ 'is_enabled ' ~ problem) %}{% endif %}
+        {% set problem = get_value_problem(row['action'], 'word') if row.get('action') else none %}
+        {% if problem %}{% do problems.append(where ~ 'action ' ~ problem) %}{% endif %}
     {% endfor %}
     {{ return(problems) }}
 {% endmacro %}

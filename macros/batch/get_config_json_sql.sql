@@ -4,6 +4,7 @@
         {%- for seed, key in [
             ('trigger_thresholds', 'trigger_name, variant, parameter'), ('triggers', 'trigger_name'),
             ('campaigns', 'campaign, destination'), ('settings', 'setting'), ('passive_events', 'event_name'),
+            ('profile_traits', 'trait_name'),
         ] %}
         '{{ seed }}', (select to_json(list({{ seed }} order by {{ key }})) from {{ ref(seed) }}){{ ',' if not loop.last }}
         {%- endfor %}

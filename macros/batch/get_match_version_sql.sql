@@ -1,8 +1,8 @@
 {% macro get_match_version_sql() %}
     {#
         An SQL expression: a fingerprint of all that matches depend on besides events. That is the text of the models
-        up to the triggers and of the project's macros, the thresholds, which triggers are on, the passive events and
-        the reporting time zone.
+        up to the triggers and of the project's macros, the thresholds, which triggers are on, the passive events, the
+        reporting time zone, the consent category and the traits that are addresses.
     #}
     {% set texts = [] %}
     {% if execute %}
@@ -30,5 +30,8 @@
         || coalesce((select string_agg(event_name, ';' order by event_name) from {{ ref('passive_events') }}), '')
         || coalesce((select value from {{ ref('settings') }} where setting = 'reporting_timezone'), '')
         || coalesce((select value from {{ ref('settings') }} where setting = 'consent_category'), '')
+        || coalesce((
+            select string_agg(trait_name || '/' || kind, ';' order by trait_name) from {{ ref('profile_traits') }}
+        ), '')
     )
 {% endmacro %}

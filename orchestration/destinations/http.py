@@ -1,76 +1,113 @@
-"""One POST, and what its answer means for a retry; shared by the destinations that speak HTTP.
+"""One HTTP call, and what its answer means for a retry; shared by the destinations that speak HTTP.
 
-The waiting of a whole push at one endpoint is capped (`max_wait_seconds`): a push never hangs, what is left over
-is taken up by a later one. An outcome in doubt is never retried here: whether the same key may be sent again is
-the crash policy's to say, not the transport's.
+The waiting of a whole push at one platform is capped (`max_wait_seconds`, waits for a rate limit not counted): a push
+never hangs, what is left over is taken up by a later one. An outcome in doubt is never retried here: whether the same
+key may be sent again is the crash policy's to say, not the transport's.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import unquote
 
 import httpx
 import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from orchestration.destinations.base import Capabilities
+from orchestration.destinations.limiter import RateLimiter
+from orchestration.destinations.secrets import Redactor, keep_logs_clean, origin_of, secrets_of
 from orchestration.destinations.settings import PushSettings
-from orchestration.errors import DeliveryError, PermanentDeliveryError, RetryableDeliveryError, UnknownOutcome
+from orchestration.destinations.traffic import Traffic
+from orchestration.destinations.wire import Answer, Authorize, Judge, Meaning, Request, Verdict, wait_of
+from orchestration.errors import (
+    DeliveryError,
+    EndpointRefused,
+    PermanentDeliveryError,
+    RequestTooLarge,
+    RetryableDeliveryError,
+    UnknownOutcome,
+)
 
 logger = logging.getLogger(__name__)
 
 ANSWER_CHARS = 2_000  # of triggers.campaign_deliveries.answer
-READ_BYTES = 16_384  # enough for the answer, in any encoding, with room for what is blotted out
+READ_BYTES = 4 * 1024 * 1024  # enough for a word on each row of the largest batch (Segment: 2,500)
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    text: str
+Renew = Callable[[Mapping[str, str]], None]
+"""Forgets the token that made the given headers, so that the next attempt fetches another."""
 
 
-class Endpoint:
-    """POSTs to one URL during one push. `secrets` are blotted out of everything this returns, raises or logs."""
+@dataclass
+class _Call:
+    """One `send`, over all its attempts. Times in seconds, `started` monotonic."""
+
+    started: float
+    waited: float = 0.0
+
+    def lost(self) -> float:
+        """What failures cost so far; keeping within a rate limit is no failure."""
+        return time.monotonic() - self.started - self.waited
+
+
+class HttpClient:
+    """Calls one platform during one push, from any number of threads.
+
+    `name` is the destination's. `secrets`, and what is secret in `base_url`, are blotted out of everything this
+    returns, raises or logs; `redactor.add` teaches it more. `authorize` makes the headers of one attempt.
+    """
 
     def __init__(
-        self, url: httpx.URL, capabilities: Capabilities, settings: PushSettings, secrets: Iterable[str] = ()
+        self,
+        name: str,
+        base_url: str,
+        capabilities: Capabilities,
+        settings: PushSettings,
+        *,
+        secrets: Iterable[str] = (),
+        authorize: Authorize = lambda request: {},
+        judge: Judge | None = None,
+        renew: Renew | None = None,
     ) -> None:
+        self.base_url = base_url
+        url = httpx.URL(base_url)
         self.origin = origin_of(url)
-        self._url = url
-        self._capabilities = capabilities
+        self.traffic = Traffic()
+        self.redactor = Redactor({*secrets, *secrets_of(url)})
+        self.authorize, self.renew = authorize, renew
+        self._judge = judge or judge_by_status(capabilities)
         self._settings = settings
-        self._secrets = sorted({*secrets, *secrets_of(url)} - {""}, key=len, reverse=True)
+        self._limiter = RateLimiter(settings.limits_of(name, capabilities), settings.share_of(name), self.traffic)
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.answer_timeout_seconds, connect=settings.connect_timeout_seconds),
+            limits=httpx.Limits(max_connections=max(capabilities.max_concurrency, 1)),
             headers={"user-agent": "tripline", "accept-encoding": "identity"},
             follow_redirects=False,
         )
+        self._lock = threading.Lock()
         self._lost_seconds = 0.0
-        self._not_before = 0.0
-        self._refusal: int | None = None
-        _keep_logs_clean()
+        keep_logs_clean()
+        # Where structlog is installed, stamina would print to standard output, which is where --json goes.
+        set_on_retry_hooks([_log_retry])
 
     def close(self) -> None:
         self._client.close()
 
-    def post(self, body: bytes, make_headers: Callable[[], Mapping[str, str]]) -> Answer:
-        """The answer (2xx). `make_headers` is called for every attempt, since a signature holds its time.
+    def send(self, request: Request) -> Answer:
+        """The answer to a request that the platform worked on (Meaning.TAKEN).
 
-        Raises PermanentDeliveryError; RetryableDeliveryError when the attempts or the patience of this push are
-        used up (`retry_after` in seconds, where the platform named one); UnknownOutcome.
+        Raises PermanentDeliveryError, RequestTooLarge and EndpointRefused as the judge says; RetryableDeliveryError
+        when the attempts or the patience of this push are used up (`retry_after` in seconds, where the platform named
+        a time); UnknownOutcome.
         """
-        self._refuse_in_vain()
-        started = time.monotonic()
+        call = _Call(time.monotonic())
         try:
             for attempt in stamina.retry_context(
-                on=lambda error: self._wait(error, started),
+                on=lambda error: self._wait(error, call),
                 attempts=self._settings.attempts,
                 timeout=None,
                 wait_initial=self._settings.backoff_seconds,
@@ -78,59 +115,97 @@ class Endpoint:
                 wait_jitter=self._settings.backoff_seconds,
             ):
                 with attempt:
-                    return self._post_once(body, make_headers())
-        except DeliveryError as error:
-            self._remember(error, started)
+                    self._refuse_in_vain()
+                    return self._attempt(request, call, is_retry=attempt.num > 1)
+        except DeliveryError:
+            with self._lock:
+                self._lost_seconds += call.lost()
             raise
         raise AssertionError("stamina either returns or raises")
 
     def _refuse_in_vain(self) -> None:
-        """Raises RetryableDeliveryError where sending now would be useless or against the platform's wish."""
-        if self._refusal is not None:
-            raise RetryableDeliveryError(f"not sent: {self.origin} refused an earlier message with {self._refusal}")
-        left = self._not_before - time.monotonic()
-        if left > 0:
-            raise RetryableDeliveryError(f"not sent: {self.origin} asked to wait", retry_after=left)
+        """Raises where sending now would be useless."""
+        if self.traffic.refusal is not None:
+            raise EndpointRefused(f"not sent: {self.traffic.refusal}")
         if self._lost_seconds >= self._settings.max_wait_seconds:
-            raise RetryableDeliveryError(
-                f"not sent: {self.origin} had cost this push {self._lost_seconds:.0f} s",
-            )
+            raise RetryableDeliveryError(f"not sent: {self.origin} had cost this push {self._lost_seconds:.0f} s")
 
-    def _wait(self, error: Exception, started: float) -> bool | float:
+    def _patience(self, call: _Call) -> float:
+        return self._settings.max_wait_seconds - self._lost_seconds - call.lost()
+
+    def _wait(self, error: Exception, call: _Call) -> bool | float:
         """Whether stamina shall try again, and after how many seconds where the platform named a time."""
         if not isinstance(error, RetryableDeliveryError):
             return False
-        patience = self._settings.max_wait_seconds - self._lost_seconds - (time.monotonic() - started)
+        patience = self._patience(call)
         if patience <= 0 or (error.retry_after or 0) > patience:
             return False
         return True if error.retry_after is None else error.retry_after
 
-    def _remember(self, error: DeliveryError, started: float) -> None:
-        self._lost_seconds += time.monotonic() - started
-        if isinstance(error, RetryableDeliveryError) and error.retry_after is not None:
-            self._not_before = time.monotonic() + error.retry_after
-        if error.http_status in self._capabilities.endpoint_statuses:
-            self._refusal = error.http_status
+    def _take_turn(self, request: Request, call: _Call) -> None:
+        """Waits until the limits allow a request, and until the platform does where it asked for a pause."""
+        left = self._limiter.paused_seconds()
+        if left > self._patience(call):
+            raise RetryableDeliveryError(f"not sent: {self.origin} asked to wait", retry_after=left)
+        if left > 0:
+            time.sleep(left)
+            self.traffic.count(waited=left)
+        call.waited += left + self._limiter.acquire(request.scope)
 
-    def _post_once(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _attempt(self, request: Request, call: _Call, *, is_retry: bool) -> Answer:
+        answer, verdict = self._exchange(request, call, is_retry=is_retry)
+        if verdict.meaning is Meaning.TAKEN:
+            return answer
+        what = verdict.reason or f"{self.origin} answered {answer.status}"
+        told = answer.text or what
+        match verdict.meaning:
+            case Meaning.LATER | Meaning.LIMITED:
+                raise RetryableDeliveryError(what, http_status=answer.status, answer=told, retry_after=verdict.wait)
+            case Meaning.REFUSED:
+                raise PermanentDeliveryError(what, http_status=answer.status, answer=told)
+            case Meaning.TOO_LARGE:
+                raise RequestTooLarge(what, http_status=answer.status, answer=told)
+            case Meaning.IN_DOUBT:
+                raise UnknownOutcome(what, http_status=answer.status, answer=told)
+            case _:
+                self.traffic.refusal = f"{what}: {answer.text[:200]}" if answer.text else what
+                raise EndpointRefused(what, http_status=answer.status, answer=told)
+
+    def _exchange(self, request: Request, call: _Call, *, is_retry: bool) -> tuple[Answer, Verdict]:
+        """One attempt; two where the token had expired, whether or not the attempts are used up."""
+        for is_second in (False, True):
+            self._take_turn(request, call)
+            headers = self.authorize(request)
+            started = time.monotonic()
+            self.traffic.count(requests=1, retries=int(is_retry or is_second))
+            answer = self._once(request, headers)
+            self.traffic.count(latency=time.monotonic() - started)
+            verdict = self._judge(answer)
+            if verdict.wait:
+                self._limiter.pause(verdict.wait)
+            self.traffic.count(limited=int(verdict.meaning is Meaning.LIMITED))
+            if verdict.meaning is not Meaning.EXPIRED or self.renew is None or is_second:
+                break
+            self.renew(headers)
+        return answer, verdict
+
+    def _once(self, request: Request, headers: Mapping[str, str]) -> Answer:
+        url = self.base_url + request.path
         try:
-            with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-                answer = Answer(response.status_code, self._read(response))
-                retry_after = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+            with self._client.stream(
+                request.method, url, content=request.body or None, headers={**request.headers, **headers}
+            ) as response:
+                body = self._read(response)
         except NEVER_SENT as error:
             reason = self._clean(f"{type(error).__name__}: {error}")
             raise RetryableDeliveryError(f"{self.origin} cannot be reached", answer=reason) from None
         except httpx.TransportError as error:
             reason = self._clean(f"{type(error).__name__}: {error}")
             raise UnknownOutcome(f"{self.origin} gave no answer", answer=reason) from None
-        if 200 <= answer.status < 300:
-            return answer
-        what = f"{self.origin} answered {answer.status}"
-        if answer.status in self._capabilities.permanent_statuses:
-            raise PermanentDeliveryError(what, http_status=answer.status, answer=answer.text)
-        raise RetryableDeliveryError(what, http_status=answer.status, answer=answer.text, retry_after=retry_after)
+        text = self._clean(body[: 8 * ANSWER_CHARS].decode("utf-8", errors="replace"))
+        return Answer(response.status_code, text, {k.lower(): v for k, v in response.headers.items()}, bytes(body))
 
-    def _read(self, response: httpx.Response) -> str:
+    def _read(self, response: httpx.Response) -> bytearray:
         """The first of the body. The status is in hand: a body that is cut, slow or endless changes nothing."""
         body = bytearray()
         deadline = time.monotonic() + self._settings.answer_timeout_seconds
@@ -141,64 +216,30 @@ class Endpoint:
                     break
         except (httpx.TransportError, httpx.DecodingError):
             pass
-        return self._clean(body[:READ_BYTES].decode("utf-8", errors="replace"))
+        return body[:READ_BYTES]
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text.replace("\x00", "")[:ANSWER_CHARS]
+        return self.redactor.clean(text)[:ANSWER_CHARS]
 
 
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait from a Retry-After header: delay in seconds or an HTTP date (RFC 9110, 10.2.3).
+def judge_by_status(capabilities: Capabilities, expired: frozenset[int] = frozenset()) -> Judge:
+    """What a status means by itself. `expired`: statuses that a renewed token may mend."""
 
-    None where the header is absent or unreadable; never negative; at most a day, so that a wrong clock at the
-    platform does not park a row for good.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), 86_400.0)
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return min(max((when - now).total_seconds(), 0.0), 86_400.0)
+    def judge(answer: Answer) -> Verdict:
+        status = answer.status
+        if answer.is_ok:
+            return Verdict(Meaning.TAKEN)
+        if status in expired:
+            return Verdict(Meaning.EXPIRED)
+        if status in capabilities.endpoint_statuses:
+            return Verdict(Meaning.STOP)
+        if status == 413:
+            return Verdict(Meaning.TOO_LARGE)
+        if status in capabilities.permanent_statuses:
+            return Verdict(Meaning.REFUSED)
+        return Verdict(Meaning.LIMITED if status == 429 else Meaning.LATER, wait_of(answer))
 
-
-def origin_of(url: httpx.URL) -> str:
-    """Scheme, host and port: all of a URL that may be shown, since hooks carry tokens in path, query and userinfo."""
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-def secrets_of(url: httpx.URL) -> set[str]:
-    """The parts of a URL that a platform might echo and nobody may read; short words of the query are no secrets."""
-    path = url.raw_path.decode("ascii")
-    query = url.query.decode("ascii")
-    values = {value for pair in query.split("&") for value in (pair.partition("=")[2],) if len(value) >= 6}
-    parts = {url.password, query, path if len(path) > 12 else "", url.userinfo.decode("ascii"), *values}
-    return parts | {unquote(part) for part in parts}
-
-
-class _OriginOnly(logging.Filter):
-    """httpx logs the whole URL of every request at INFO."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(origin_of(a) if isinstance(a, httpx.URL) else a for a in record.args)
-        return True
-
-
-_ORIGIN_ONLY = _OriginOnly()
-
-
-def _keep_logs_clean() -> None:
-    logging.getLogger("httpx").addFilter(_ORIGIN_ONLY)
-    # Where structlog is installed, stamina would print to standard output, which is where --json goes.
-    set_on_retry_hooks([_log_retry])
+    return judge
 
 
 def _log_retry(details: RetryDetails) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orchestration.destinations.base import CrashPolicy
+from orchestration.destinations.base import Capabilities, CrashPolicy, RateLimit
 
 
 class PushSettings(BaseSettings):
@@ -31,6 +33,19 @@ class PushSettings(BaseSettings):
     crash_policies: dict[str, CrashPolicy] = Field(
         default_factory=dict, description='JSON, destination to policy: {"webhook": "hold"}'
     )
+    rate_limits: dict[str, list[tuple[PositiveInt, PositiveFloat]]] = Field(
+        default_factory=dict,
+        description="JSON, destination to [requests, seconds] pairs that replace the documented limits: "
+        '{"hubspot": [[250, 10]]}',
+    )
+    rate_shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="JSON, destination to the share of its limits to use, for others use the account too: "
+        '{"marketo": 0.5}',
+    )
+    batch_sizes: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="JSON, destination to rows in one request, at most what it can take"
+    )
 
     retry_seconds: float = Field(
         default=30.0, ge=0, description="a failed or unknown row waits this long, doubled with every attempt"
@@ -47,3 +62,14 @@ class PushSettings(BaseSettings):
     max_wait_seconds: float = Field(
         default=60.0, ge=0, description="seconds a destination's failures may cost one push, waits included"
     )
+
+    def limits_of(self, name: str, capabilities: Capabilities) -> list[RateLimit]:
+        """The rate limits in force for a destination, before its share."""
+        given = self.rate_limits.get(name)
+        return list(capabilities.rate_limits) if given is None else [RateLimit(count, per) for count, per in given]
+
+    def share_of(self, name: str) -> float:
+        return self.rate_shares.get(name, 1.0)
+
+    def batch_size_of(self, name: str, capabilities: Capabilities) -> int:
+        return min(self.batch_sizes.get(name, capabilities.max_batch_size), capabilities.max_batch_size)

@@ -16,18 +16,22 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from email.utils import parsedate_to_datetime
 
 import httpx
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from orchestration.destinations.base import Capabilities, CrashPolicy, OutboxRow, Outcome, SendResult
-from orchestration.destinations.http import Endpoint
+from orchestration.destinations.base import Capabilities, CrashPolicy, OutboxRow
+from orchestration.destinations.batches import BatchDestination
+from orchestration.destinations.http import HttpClient, judge_by_status
 from orchestration.destinations.settings import PushSettings
-from orchestration.errors import ConfigError, DeliveryError, PermanentDeliveryError, UnknownOutcome
+from orchestration.destinations.wire import Answer, Meaning, Request, Verdict
+from orchestration.errors import ConfigError
 from orchestration.settings import Settings
+
+CLOCK_SECONDS = 120.0  # receivers allow five minutes; half of that is worth a word when they refuse
 
 CAPABILITIES = Capabilities(
     max_batch_size=1_000,
@@ -39,6 +43,12 @@ CAPABILITIES = Capabilities(
     permanent_statuses=frozenset(range(400, 500)) - {408, 425, 429},
     # 401: the secret is wrong. 410: the specification's word for "stop sending here".
     endpoint_statuses=frozenset({401, 410}),
+    partial_failure="a message is taken or refused as a whole; a refused batch is halved around the row at fault",
+    promises={
+        CrashPolicy.RESEND: "nothing is lost; nothing takes effect twice where the receiver keeps the ids it has seen, "
+        "as the specification asks of it",
+        CrashPolicy.HOLD: "nothing is sent twice; what is in doubt waits for a person",
+    },
 )
 
 
@@ -68,77 +78,67 @@ def create(settings: Settings) -> WebhookDestination:
             "TRIPLINE_WEBHOOK_SECRET is not set or no Standard Webhooks secret",
             "it is whsec_ followed by base64; make one with: echo whsec_$(openssl rand -base64 24)",
         ) from None
-    endpoint = Endpoint(url, CAPABILITIES, PushSettings(), secrets=(secret, secret.removeprefix("whsec_")))
-    return WebhookDestination(signer, endpoint, WebhookSettings().batch_size)
+    push_settings = PushSettings()
+    client = HttpClient(
+        "webhook",
+        settings.webhook_url,
+        CAPABILITIES,
+        push_settings,
+        secrets=(secret, secret.removeprefix("whsec_")),
+        authorize=lambda request: sign(signer, request.headers["webhook-id"], request.body.decode()),
+        judge=_judge,
+    )
+    batch_size = push_settings.batch_sizes.get("webhook", WebhookSettings().batch_size)
+    return WebhookDestination(client, min(batch_size, CAPABILITIES.max_batch_size))
 
 
-class WebhookDestination:
+class WebhookDestination(BatchDestination):
     """Standard Webhooks sender. `batch_size` 1 sends every row as a message of its own."""
 
-    capabilities = CAPABILITIES
+    def __init__(self, client: HttpClient, batch_size: int = 1) -> None:
+        super().__init__(client, CAPABILITIES, batch_size)
 
-    def __init__(self, signer: Webhook, endpoint: Endpoint, batch_size: int = 1) -> None:
-        self._signer = signer
-        self._endpoint = endpoint
-        self._batch_size = batch_size
-
-    def send(self, rows: Sequence[OutboxRow]) -> list[SendResult]:
-        waiting = iter(rows)
-        results: list[SendResult] = []
-        while batch := list(islice(waiting, self._batch_size)):
-            results += self._send_batch(batch)
-        return results
-
-    def reconcile(self, rows: Sequence[OutboxRow]) -> list[SendResult]:
-        raise NotImplementedError("a webhook cannot be read back; its policy is resend or hold")
-
-    def close(self) -> None:
-        self._endpoint.close()
-
-    def _send_batch(self, batch: list[OutboxRow]) -> list[SendResult]:
-        message_id, body = self.message(batch)
-        try:
-            answer = self._endpoint.post(body.encode(), lambda: sign(self._signer, message_id, body))
-        except PermanentDeliveryError as error:
-            if len(batch) > 1 and error.http_status not in CAPABILITIES.endpoint_statuses:
-                # Which row is the poison one, only the endpoint knows: halve until it stands alone.
-                middle = len(batch) // 2
-                return self._send_batch(batch[:middle]) + self._send_batch(batch[middle:])
-            return _same_for_all(batch, Outcome.REJECTED, error)
-        except UnknownOutcome as error:
-            return _same_for_all(batch, Outcome.UNKNOWN, error)
-        except DeliveryError as error:
-            return _same_for_all(batch, Outcome.FAILED, error)
-        return [SendResult(row, Outcome.DELIVERED, answer.status, answer.text) for row in batch]
-
-    def message(self, batch: Sequence[OutboxRow]) -> tuple[str, str]:
-        """`webhook-id` and body. The same rows give the same two, whenever they are sent."""
-        data = [{"idempotency_key": row.idempotency_key, **json.loads(row.payload)} for row in batch]
-        if self._batch_size == 1:
-            message_id = batch[0].idempotency_key
+    def encode(self, rows: Sequence[OutboxRow]) -> Request:
+        data = [{"idempotency_key": row.idempotency_key, **json.loads(row.payload)} for row in rows]
+        if self.batch_size == 1:
+            message_id = rows[0].idempotency_key
         else:
-            keys = "\n".join(sorted(row.idempotency_key for row in batch))
+            keys = "\n".join(sorted(row.idempotency_key for row in rows))
             message_id = hashlib.sha256(keys.encode()).hexdigest()[:32]
         body = {
             "type": "trigger.fired",
-            "timestamp": max(row.decided_at for row in batch).isoformat() + "Z",
-            "data": data[0] if self._batch_size == 1 else data,
+            "timestamp": max(row.decided_at for row in rows).isoformat() + "Z",
+            "data": data[0] if self.batch_size == 1 else data,
         }
-        return message_id, json.dumps(body, separators=(",", ":"))
+        return Request.of_json("", body, headers={"webhook-id": message_id})
 
 
 def sign(signer: Webhook, message_id: str, body: str, at: datetime | None = None) -> Mapping[str, str]:
     """The headers of one attempt; `at` is UTC, now by default."""
     at = at or datetime.now(UTC)
     return {
-        "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": signer.sign(message_id, at, body),
     }
 
 
-def _same_for_all(batch: Sequence[OutboxRow], outcome: Outcome, error: DeliveryError) -> list[SendResult]:
-    answer = error.answer or error.message
-    retry_after = getattr(error, "retry_after", None)
-    return [SendResult(row, outcome, error.http_status, answer, retry_after) for row in batch]
+def _judge(answer: Answer) -> Verdict:
+    verdict = judge_by_status(CAPABILITIES)(answer)
+    if verdict.meaning is not Meaning.STOP:
+        return verdict
+    skew = _clock_skew(answer)
+    if answer.status == 401 and abs(skew) > CLOCK_SECONDS:
+        # A signature holds its time, and a receiver refuses old and future ones as it refuses wrong ones.
+        told = f"the endpoint answered 401, and its clock differs from this machine's by {skew:+.0f} s"
+        return Verdict(Meaning.STOP, reason=told)
+    return verdict
+
+
+def _clock_skew(answer: Answer) -> float:
+    """Seconds by which the other side's clock is ahead, by its Date header; 0 where there is none."""
+    try:
+        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+    except (ValueError, TypeError, IndexError):
+        return 0.0
+    return (theirs.replace(tzinfo=theirs.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -13,6 +13,7 @@ rules (schema_name, table_name, method, key, rows_on, changed_on) as (
     values
     ('triggers', 'trigger_matches', 'swap', null, 'true', 'rows.matched_at >= affected.changed_from'),
     ('behavior', 'int_user_behavior', 'swap', null, 'true', 'true'),
+    ('triggers', 'user_profiles', 'swap', null, 'true', 'true'),
     (
         'behavior', 'int_visits', 'swap', null, 'true',
         'rows.visit_ended_at >= affected.changed_from - interval ''30 minutes'''
@@ -24,6 +25,7 @@ rules (schema_name, table_name, method, key, rows_on, changed_on) as (
     ),
     -- A build without new events decides on timers under the same batch again.
     ('triggers', 'trigger_decisions', 'append', 'decision_id', 'true', 'rows.batch_id >= $batch_id'),
+    ('triggers', 'firing_products', 'append', 'decision_id', 'true', 'rows.batch_id >= $batch_id'),
     ('triggers', 'campaign_deliveries', 'append', 'delivery_seq', 'true', 'rows.delivery_seq > $delivery_seq'),
     ('raw', 'load_batches', 'append', 'batch_id', 'rows.batch_id <= $upto_batch_id', 'rows.batch_id > $batch_id'),
     ('raw', 'quarantined_events', 'append', 'batch_id', 'rows.batch_id <= $upto_batch_id', 'rows.batch_id > $batch_id'),

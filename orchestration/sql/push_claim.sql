@@ -23,7 +23,7 @@ final as (
         push_due.trigger_name,
         push_due.user_id,
         case
-            when push_due.action = 'cancel' then 'cancelled'
+            when push_due.verdict = 'cancel' then 'cancelled'
             when $is_dry_run then 'dry_run'
             else 'claimed'
         end as status,
@@ -31,9 +31,9 @@ final as (
         $push_id as push_id,
         $now::timestamp as recorded_at,
         case
-            when push_due.action = 'cancel' and push_due.is_in_doubt
+            when push_due.verdict = 'cancel' and push_due.is_in_doubt
                 then 'the match is gone; whether an earlier attempt arrived is not known'
-            when push_due.action = 'cancel' then 'the match is gone'
+            when push_due.verdict = 'cancel' then 'the match is gone'
         end as answer,
     from push_due
     cross join last_delivery

@@ -1,7 +1,7 @@
 -- What the claim came to.
 select
     case
-        when action = 'cancel' then 'cancelled'
+        when verdict = 'cancel' then 'cancelled'
         when $is_dry_run then 'dry_run'
         else 'claimed'
     end as status,

@@ -1,4 +1,4 @@
--- The rows to send, oldest decision first.
+-- The rows to send, oldest decision first; columns are the fields of OutboxRow.
 select
     idempotency_key,
     decision_id,
@@ -6,11 +6,17 @@ select
     campaign,
     trigger_name,
     user_id,
+    matched_at,
     decided_at,
     is_match_present,
-    delivery_status,
+    delivery_status as previous_status,
     attempts + 1 as attempt,
     payload::varchar as payload,
+    email,
+    phone,
+    external_ids::varchar as external_ids,
+    action,
+    platform_ref,
 from push_due
-where action in ('send', 'reconcile')
+where verdict in ('send', 'reconcile')
 order by decided_at, idempotency_key

@@ -38,7 +38,7 @@ actions as (
             when is_in_doubt and list_contains($reconciling::varchar[], destination) then 'reconcile'
             when not is_match_present then 'cancel'
             else 'send'
-        end as action,
+        end as verdict,
     from due
     where not (is_in_doubt and list_contains($holding::varchar[], destination))
 ),
@@ -51,13 +51,19 @@ final as (
         campaign,
         trigger_name,
         user_id,
+        matched_at,
         decided_at,
         is_match_present,
         is_in_doubt,
         delivery_status,
         coalesce(attempts, 0) as attempts,
         payload,
+        email,
+        phone,
+        external_ids,
         action,
+        platform_ref,
+        verdict,
     from actions
     order by decided_at, idempotency_key
     limit $max_rows

@@ -118,7 +118,8 @@ create table if not exists triggers.campaign_deliveries (
     recorded_at timestamp not null,         -- wall time
     http_status bigint,
     answer varchar,                         -- the platform's own words, cut to 2,000 characters, without secrets
-    retry_at timestamp                      -- not before this, where the platform asked to wait
+    retry_at timestamp,                     -- not before this, where the platform asked to wait
+    address_hash varchar                    -- of the addresses known when it was claimed; null in other rows
 );
 
 create schema if not exists batches;

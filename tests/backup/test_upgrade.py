@@ -10,7 +10,7 @@ from orchestration.errors import ConfigError, WarehouseMismatch
 from orchestration.schema_version import check_version, current_version, migration_files, note_version, read_version
 from orchestration.settings import Settings
 from orchestration.upgrade import upgrade
-from orchestration.warehouse import connect
+from orchestration.warehouse import connect, open_file
 from tests.backup.conftest import ask
 
 ADDS_A_COLUMN = "alter table raw.load_batches add column note varchar; update raw.load_batches set note = 'before 2';"
@@ -66,14 +66,14 @@ def test_a_migration_that_fails_leaves_the_warehouse_as_it_was(settings: Setting
 def test_an_older_warehouse_is_refused_with_the_command_that_mends_it(settings: Settings, tmp_path: Path) -> None:
     migrations = folder_of(tmp_path / "migrations", m002_note=ADDS_A_COLUMN)
     with (
-        connect(settings.warehouse_path) as connection,
+        open_file(settings.warehouse_path, read_only=True, wait_seconds=0) as connection,
         pytest.raises(WarehouseMismatch, match="has layout 1, this release needs 2\n  run `tripline upgrade`"),
     ):
         check_version(connection, migrations)
 
 
 def test_a_newer_warehouse_is_neither_opened_nor_upgraded(settings: Settings) -> None:
-    with connect(settings.warehouse_path) as connection:
+    with open_file(settings.warehouse_path, read_only=False, wait_seconds=0) as connection:
         note_version(connection, 99)
         with pytest.raises(WarehouseMismatch, match="has layout 99, this release knows layouts up to"):
             check_version(connection)

@@ -15,11 +15,14 @@ pytestmark = pytest.mark.xdist_group("lint")
 
 PEOPLE_QUERY = {
     "user_behavior",
+    "user_profiles",
     "user_trigger_flags",
     "trigger_matches",
     "trigger_decisions",
     "trigger_firings",
+    "campaign_backlog",
     "campaign_outbox",
+    "firing_products",
     "int_visits",
     "trigger_health",
     "trigger_quality",

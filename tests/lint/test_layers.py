@@ -12,10 +12,10 @@ PREFIXES = {
     "staging": ("stg_",),
     "identity": ("int_",),
     "batches": ("int_batch__",),
-    "behavior": ("int_", "user_behavior"),
+    "behavior": ("int_", "user_behavior", "user_profiles"),
     "triggers": ("trg_",),
 }
-"""What people query has plain names: activation, monitoring, and user_behavior."""
+"""What people query has plain names: activation, monitoring, user_behavior and user_profiles."""
 
 WORKING_SET = {"int_batch__events", "int_batch__visits", "int_batch__earlier_visits"}
 
@@ -25,7 +25,8 @@ LAYER_OF = {"identity": "batches"}
 
 WRITTEN_LATER = {
     # The outbox subtracts what the delivery log says is done; monitoring reads the log.
-    "campaign_outbox": {"triggers.campaign_deliveries"},
+    "campaign_queue": {"triggers.campaign_deliveries"},
+    "campaign_backlog": {"triggers.campaign_deliveries"},
     "delivery_latency": {"triggers.campaign_deliveries"},
     # Where the last finished build ended.
     "int_batch__limits": {"batches.finished_builds"},

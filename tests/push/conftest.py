@@ -38,11 +38,20 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
         time.sleep(0.01)
 
 
-def outbox_sql() -> str:
-    """The outbox as the project's own model defines it."""
-    model = PROJECT_DIR / "dbt_project" / "models" / "activation" / "campaign_outbox.sql"
-    names = {"ref": lambda name: f"triggers.{name}", "source": lambda schema, name: f"{schema}.{name}"}
-    return jinja2.Template(model.read_text()).render(names, config=lambda **_: "")
+def model_sql(name: str) -> str:
+    """A model of the activation layer as the project itself defines it, on the tables of one schema."""
+    names: dict[str, Any] = {
+        "ref": lambda name: f"triggers.{name}",
+        "source": lambda schema, name: f"{schema}.{name}",
+        "get_queue": lambda: "triggers.campaign_queue",
+        "assert_inputs_are_built_along": lambda: "",
+        "config": lambda **_: "",
+    }
+    for macro in ("cross_db/iso_time_of", "activation/campaign_payload", "activation/queued_deliveries"):
+        module = jinja2.Template((PROJECT_DIR / "macros" / f"{macro}.sql").read_text()).make_module(names)
+        macro = macro.partition("/")[2]
+        names[macro] = getattr(module, f"default__{macro}", None) or getattr(module, macro)
+    return jinja2.Template((PROJECT_DIR / f"dbt_project/models/activation/{name}.sql").read_text()).render(names)
 
 
 class Platform:
@@ -105,16 +114,19 @@ class Shop:
         self.path = path
         with connect(path) as connection:
             connection.execute((HERE / "warehouse_of_firings.sql").read_text())
-            connection.execute(f"create view triggers.campaign_outbox as {outbox_sql()}")
+            for view in ("campaign_backlog", "campaign_outbox"):
+                connection.execute(f"create view triggers.{view} as {model_sql(view)}")
         self.add_campaign("come_back", "webhook")
 
     def add_campaign(self, campaign: str, destination: str) -> None:
-        self.run(f"insert into triggers.campaigns values ('{campaign}', '{destination}', 'true')")
+        columns = "campaign, destination, is_enabled"
+        self.run(f"insert into triggers.campaigns ({columns}) values ('{campaign}', '{destination}', 'true')")
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:
             connection.execute((HERE / "firings.sql").read_text(), {"rows": rows, "first": first})
             connection.execute((HERE / "decisions.sql").read_text(), {"campaign": campaign})
+            connection.execute(f"create or replace table triggers.campaign_queue as {model_sql('campaign_queue')}")
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         with connect(self.path, wait_seconds=10) as connection:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.destinations.base import Capabilities, CrashPolicy, OutboxRow, Outcome, SendResult
+from orchestration.destinations.traffic import Traffic
+from orchestration.destinations.wire import Request
 from orchestration.settings import Settings
 
 CAPABILITIES = Capabilities(
@@ -33,6 +35,7 @@ class LedgerDestination:
     def __init__(self, path: Path, forgets: list[str]) -> None:
         self.path = path
         self.forgets = forgets
+        self.traffic = Traffic()
 
     def send(self, rows: Sequence[OutboxRow]) -> list[SendResult]:
         with self.path.open("a") as file:
@@ -40,6 +43,9 @@ class LedgerDestination:
         if any(row.user_id == "bug" for row in rows):
             raise KeyError(TOLD_BY_A_LIBRARY)
         return [SendResult(row, Outcome.UNKNOWN if row.user_id in self.forgets else Outcome.DELIVERED) for row in rows]
+
+    def prepare(self, rows: Sequence[OutboxRow]) -> list[Request]:
+        return []
 
     def reconcile(self, rows: Sequence[OutboxRow]) -> list[SendResult]:
         kept = self.path.read_text().split()

@@ -32,7 +32,7 @@ def leave_in_doubt(shop: Shop, users: tuple[str, ...]) -> None:
     shop.run(
         "insert into triggers.campaign_deliveries select 1000 + row_number() over (order by idempotency_key),"
         " idempotency_key, decision_id, destination, campaign, trigger_name, user_id, 'claimed', 1, 'dead', now(),"
-        f" null, null, null from triggers.campaign_outbox where user_id in {(*users, '')}"
+        f" null, null, null, null from triggers.campaign_outbox where user_id in {(*users, '')}"
     )
 
 
@@ -90,7 +90,7 @@ def test_a_destination_that_breaks_leaves_its_rows_in_doubt_and_stops_no_other(
     caplog.set_level(logging.DEBUG)
     shop.fire(1)
     shop.fire(1, first=1, campaign="loyalty")
-    shop.run("update triggers.trigger_decisions set user_id = 'bug' where campaign = 'loyalty'")
+    shop.run("update triggers.campaign_queue set user_id = 'bug' where campaign = 'loyalty'")
     shop.run("update triggers.trigger_matches set user_id = 'bug' where user_id = 'u1'")
     report = push(settings, registry=REGISTRY)
     assert report.counts == {"ledger": {"unknown": 1}, "webhook": {"delivered": 1}}

@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from orchestration.destinations import webhook
 from orchestration.destinations.base import OutboxRow, Outcome
-from orchestration.destinations.http import parse_retry_after
+from orchestration.destinations.wire import parse_retry_after
 from orchestration.errors import ConfigError
 from orchestration.settings import Settings
 from tests.push.conftest import QUICK, SECRET
@@ -32,6 +32,7 @@ def row(number: int = 0, **payload: object) -> OutboxRow:
         campaign="come_back",
         trigger_name="cart_abandoned",
         user_id=f"u{number}",
+        matched_at=datetime(2026, 11, 1, 10),
         decided_at=datetime(2026, 11, 1, 10, number),
         is_match_present=True,
         previous_status=None,
@@ -84,14 +85,14 @@ def test_the_vector_of_the_specification_is_reproduced() -> None:
 
 def test_the_same_firing_gives_the_same_message_whenever_it_is_sent() -> None:
     destination = webhook.create(Settings(webhook_url="http://127.0.0.1:9/hook", webhook_secret=SecretStr(SECRET)))
-    message_id, body = destination.message([row(3, campaign="come_back", note="žluťoučký 🛒")])
-    assert message_id == "key3"
-    assert json.loads(body) == {
+    (request,) = destination.prepare([row(3, campaign="come_back", note="žluťoučký 🛒")])
+    assert request.headers["webhook-id"] == "key3"
+    assert json.loads(request.body) == {
         "type": "trigger.fired",
         "timestamp": "2026-11-01T10:03:00Z",
         "data": {"idempotency_key": "key3", "user_id": "u3", "campaign": "come_back", "note": "žluťoučký 🛒"},
     }
-    assert destination.message([row(3)]) == destination.message([row(3)])
+    assert destination.prepare([row(3)]) == destination.prepare([row(3)])
     destination.close()
 
 
@@ -99,8 +100,10 @@ def test_the_id_of_a_batch_does_not_depend_on_its_order(monkeypatch: pytest.Monk
     monkeypatch.setenv("TRIPLINE_WEBHOOK_BATCH_SIZE", "5")
     destination = webhook.create(Settings(webhook_url="http://127.0.0.1:9/hook", webhook_secret=SecretStr(SECRET)))
     one, other = [row(1), row(2)], [row(2), row(1)]
-    assert destination.message(one)[0] == destination.message(other)[0] != destination.message([row(1)])[0]
-    assert [item["idempotency_key"] for item in json.loads(destination.message(one)[1])["data"]] == ["key1", "key2"]
+    ids = [destination.prepare(rows)[0].headers["webhook-id"] for rows in (one, other, [row(1)])]
+    assert ids[0] == ids[1] != ids[2]
+    data = json.loads(destination.prepare(one)[0].body)["data"]
+    assert [item["idempotency_key"] for item in data] == ["key1", "key2"]
     destination.close()
 
 
@@ -191,7 +194,7 @@ def test_an_answer_that_is_no_http_is_unknown(monkeypatch: pytest.MonkeyPatch, a
         (400, Outcome.REJECTED),
         (404, Outcome.REJECTED),
         (408, Outcome.FAILED),
-        (410, Outcome.REJECTED),
+        (410, Outcome.FAILED),
         (425, Outcome.FAILED),
         (429, Outcome.FAILED),
         (500, Outcome.FAILED),

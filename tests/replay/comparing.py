@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any
 from tests.replay.deciding import Decision
 from tests.replay.evaluator import CopyKey, Counts, Evaluator, Match, Truth
 from tests.replay.harness import ask
+from tests.replay.profiling import Profile, canonical
+from tests.replay.reading import Spelled
 from tests.replay.rules import Rules, first_at, local_day
 from tests.replay.streams import family_of, to_iso
 
@@ -50,11 +53,24 @@ VISITS = """
 """
 CONSENTS = "select user_id, said_at, is_granted from behavior.int_consents"
 BEHAVIOR = "from behavior.int_user_behavior"
+PROFILES = """
+    select user_id, email, phone, external_ids, address_kinds, traits, epoch_us(updated_at)
+    from triggers.user_profiles
+"""
+TRAITS = "select user_id, utc_day, trait_name, trait_value, said_at from behavior.int_daily_traits"
+OUTBOX = "select decision_id, destination from triggers.campaign_outbox"
+TO_BE_TOLD = """
+    select firings.decision_id, campaigns.destination
+    from triggers.trigger_firings as firings
+    inner join config.campaigns as campaigns on firings.campaign = campaigns.campaign
+"""
 HELD_TABLES = {
     "trigger_matches": MATCHES,
     "int_visits": VISITS,
     "int_consents": CONSENTS,
     "int_user_behavior": BEHAVIOR,
+    "int_daily_traits": TRAITS,
+    "user_profiles": PROFILES,
 }
 QUARANTINED = "select batch_id, raw_text, reason from raw.quarantined_events"
 
@@ -159,6 +175,24 @@ def compare_visits(warehouse: Path, truth: Truth, rules: Rules) -> list[Differen
             day = local_day(visit.start, rules.reporting_timezone)
             mine.append((user, visit.start, visit.end, day, len(visit.events), visit.first_key, last.key, device))
     return _both_ways("int_visits", ask(warehouse, VISITS), mine, lambda row: family_of(row[0]))
+
+
+def compare_profiles(warehouse: Path, evaluator: Evaluator, kinds: Mapping[str, str]) -> list[Difference]:
+    """triggers.user_profiles: the latest word on every trait, and the addresses in them."""
+    theirs = [
+        Profile(user, email, phone, _same_json(ids), tuple(held), _same_json(traits), at)
+        for user, email, phone, ids, held, traits, at in ask(warehouse, PROFILES)
+    ]
+    return _both_ways("user_profiles", theirs, evaluator.profiles(kinds), lambda row: family_of(row.user_id))
+
+
+def _same_json(text: str) -> str:
+    return canonical(json.loads(text, parse_int=Spelled, parse_float=Spelled))
+
+
+def compare_outbox(warehouse: Path) -> list[Difference]:
+    """Where nothing was sent, every firing waits, for each destination once."""
+    return _both_ways("campaign_outbox", ask(warehouse, OUTBOX), ask(warehouse, TO_BE_TOLD), lambda row: "")
 
 
 def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:

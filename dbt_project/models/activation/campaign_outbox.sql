@@ -1,77 +1,75 @@
--- Who is still to be told: firings with a campaign, less what the delivery log says is done.
-with firings as (
-    select * from {{ ref('trigger_firings') }}
-    where campaign is not null and campaign <> ''
+-- Who is still to be told, what and where: the backlog with all that a destination needs. Everything is joined from
+-- the left, so a bound on outbox_seq reaches the queue, and only those rows' payloads are made.
+with backlog as (
+    select * from {{ ref('campaign_backlog') }}
 ),
 
-addressed as (
+reached as (
     select
-        firings.*,
-        campaigns.destination,
-        md5(firings.decision_id || '|' || campaigns.destination) as idempotency_key
-    from firings
-    inner join {{ ref('campaigns') }} as campaigns on firings.campaign = campaigns.campaign
-    where campaigns.is_enabled = 'true'
-),
-
-deliveries as (
-    select
-        idempotency_key,
-        arg_max(status, delivery_seq) as delivery_status,
-        max(attempt) as attempts,
-        arg_max(struct_pack(retry_at := retry_at), delivery_seq).retry_at as retry_at
-    from {{ source('triggers', 'campaign_deliveries') }}
-    group by idempotency_key
+        backlog.*,
+        profiles.email,
+        profiles.phone,
+        coalesce(profiles.external_ids, cast('{}' as json)) as external_ids,
+        list_prepend('user_id', coalesce(profiles.address_kinds, [])) as address_kinds,
+        md5(json_array(profiles.email, profiles.phone, coalesce(profiles.external_ids, cast('{}' as json))))
+            as address_hash
+    from backlog
+    left join {{ ref('user_profiles') }} as profiles on backlog.user_id = profiles.user_id
 ),
 
 final as (
     select
         -- key
-        addressed.idempotency_key,
-        addressed.decision_id,
-        addressed.destination,
-        addressed.campaign,
+        reached.outbox_seq,
+        reached.idempotency_key,
+        reached.decision_id,
+        reached.destination,
+        reached.campaign,
 
         -- the firing
-        addressed.trigger_name,
-        addressed.user_id,
-        addressed.matched_at,
-        addressed.decided_at,
-        addressed.window_started_at,
-        addressed.event_keys,
-        addressed.observed_value,
-        addressed.threshold_value,
-        addressed.variant,
+        reached.trigger_name,
+        reached.user_id,
+        reached.matched_at,
+        reached.decided_at,
+        reached.window_started_at,
+        reached.event_keys,
+        reached.observed_value,
+        reached.threshold_value,
+        reached.variant,
         matches.user_id is not null as is_match_present,
 
+        -- what is done on the platform
+        reached.action,
+        reached.platform_ref,
+
+        -- where to
+        reached.email,
+        reached.phone,
+        reached.external_ids,
+        reached.address_kinds,
+        reached.address_hash,
+        reached.address_deadline_at,
+        coalesce(limits.clock_at > reached.address_deadline_at, false) as is_address_overdue,
+        case
+            when reached.delivery_status = 'waiting_for_address'
+                then reached.address_hash <> coalesce(reached.tried_address_hash, 'not logged')
+            else false
+        end as has_new_address,
+
         -- its delivery so far
-        deliveries.delivery_status,
-        coalesce(deliveries.attempts, 0) as attempts,
-        deliveries.retry_at,
+        reached.delivery_status,
+        reached.attempts,
+        reached.retry_at,
 
         -- what is sent
-        json_object(
-            'user_id', addressed.user_id,
-            'trigger', addressed.trigger_name,
-            'matched_at', strftime(addressed.matched_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-            'campaign', addressed.campaign,
-            'variant', addressed.variant,
-            'evidence', json_object(
-                'event_keys', addressed.event_keys,
-                'window_started_at', strftime(addressed.window_started_at, '%Y-%m-%dT%H:%M:%S.%fZ'),
-                'observed_value', cast(addressed.observed_value as double),
-                'threshold_value', cast(addressed.threshold_value as double)
-            )
-        ) as payload
-    from addressed
+        {{ campaign_payload('reached', 'products') | indent(8) }} as payload
+    from reached
     left join {{ ref('trigger_matches') }} as matches
-        on addressed.trigger_name = matches.trigger_name
-        and addressed.user_id = matches.user_id
-        and addressed.matched_at = matches.matched_at
-    left join deliveries on addressed.idempotency_key = deliveries.idempotency_key
-    where
-        deliveries.delivery_status is null
-        or deliveries.delivery_status not in ('delivered', 'rejected', 'cancelled', 'dry_run')
+        on reached.trigger_name = matches.trigger_name
+        and reached.user_id = matches.user_id
+        and reached.matched_at = matches.matched_at
+    left join {{ ref('firing_products') }} as products on reached.decision_id = products.decision_id
+    left join {{ ref('int_batch__limits') }} as limits on true
 )
 
 select * from final

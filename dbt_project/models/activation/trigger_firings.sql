@@ -12,6 +12,7 @@ select
     observed_value,
     threshold_value,
     campaign,
+    max_age_seconds,
     config_version
 from {{ ref('trigger_decisions') }}
 where decision = 'fired'

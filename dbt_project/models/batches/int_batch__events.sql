@@ -192,6 +192,9 @@ final as (
             when 'false' then false
         end as said_consent,
 
+        -- what an identify call says of the user, maybe nothing; null for every other event
+        case when described.event_type = 'identify' then coalesce(described.traits, cast('{}' as json)) end as traits,
+
         -- matches from here on are computed anew
         described.changed_from
     from described

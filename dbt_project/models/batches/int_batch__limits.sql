@@ -1,6 +1,6 @@
 {{ config(post_hook="{{ remember_config() }}") }}
 -- depends_on: {{ ref('triggers') }} {{ ref('trigger_thresholds') }} {{ ref('campaigns') }} {{ ref('settings') }}
--- depends_on: {{ ref('passive_events') }}
+-- depends_on: {{ ref('passive_events') }} {{ ref('profile_traits') }}
 {{ assert_valid_config() }}
 {% set settings = get_settings() %}
 {% set previous = get_previous_relation('int_batch__limits', 'batches') %}
@@ -74,7 +74,7 @@ reasoned as (
             when finished.build_id is null then 'the first build'
             when unfinished_full.builds > 0 then 'the last full build did not end well'
             when finished.match_version <> versions.match_version
-                then 'thresholds, trigger SQL, passive events or the time zone changed'
+                then 'thresholds, trigger SQL, passive events, profile traits or the time zone changed'
             when {{ lost_tables | length }} > 0
                 then 'missing tables: {{ lost_tables | join(', ') }}'
         end as full_reason

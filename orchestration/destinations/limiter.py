@@ -1,0 +1,58 @@
+"""Keeping within a platform's rate limits: every window of it at once, requests spread evenly.
+
+An account-wide window of n requests is used at n evenly spaced ones (GCRA with a burst of one), not as n at once and
+a wait: a platform counts at the moment of arrival, and what the network bunches together must not look like more than
+n in any window. HEADROOM is what that jitter may take; it costs so much of the throughput.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from pyrate_limiter import GCRA, Limiter, Rate, StateBucket
+
+from orchestration.destinations.base import RateLimit
+from orchestration.destinations.traffic import Traffic
+
+HEADROOM = 0.02
+
+
+class RateLimiter:
+    """The limits of one destination, shared by its threads. `share` is the part of each that may be used (0, 1]."""
+
+    def __init__(self, limits: Sequence[RateLimit], share: float, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+        scopes = {limit.scope for limit in limits}
+        self._limiters = {scope: _limiter([one for one in limits if one.scope == scope], share) for scope in scopes}
+
+    def pause(self, seconds: float) -> None:
+        """Nothing is sent before so many seconds have passed: the platform said so."""
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+
+    def paused_seconds(self) -> float:
+        with self._lock:
+            return max(self._not_before - time.monotonic(), 0.0)
+
+    def acquire(self, scope: str = "") -> float:
+        """Blocks until a request may go out; returns the seconds that took."""
+        started = time.monotonic()
+        for name in dict.fromkeys(("", scope)):
+            if name in self._limiters:
+                self._limiters[name].try_acquire(name or "all")
+        waited = time.monotonic() - started
+        self._traffic.count(waited=waited)
+        return waited
+
+
+def _limiter(limits: Sequence[RateLimit], share: float) -> Limiter:
+    # Milliseconds are the library's unit. Stretching the interval, not cutting the count, keeps 1 request a window
+    # possible whatever the share.
+    rates = [
+        Rate(limit.requests, max(1, round(limit.seconds * 1000 * (1 + HEADROOM) / share)), burst=1) for limit in limits
+    ]
+    return Limiter(StateBucket(sorted(rates, key=lambda rate: rate.interval), GCRA()), buffer_ms=0)
