@@ -16,7 +16,7 @@ from orchestration.commands.services import stop
 # A leader that ends at once, and a child of it that does not hear the first call.
 STUBBORN = """
 import subprocess, sys
-child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
 started = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
 started.stdout.readline()
 print(started.pid, flush=True)
@@ -27,9 +27,10 @@ SERVICE = """
 import subprocess, sys
 from orchestration.commands.services import ended_by_signals, stop
 with ended_by_signals():
-    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    print(started.pid, flush=True)
+    wait = [sys.executable, "-c", "import time; time.sleep(60)"]
+    started = subprocess.Popen(wait, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
+        print(started.pid, flush=True)
         started.wait()
     except KeyboardInterrupt:
         print("stopping", flush=True)
