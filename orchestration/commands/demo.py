@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestration.commands.report import render_report
-from orchestration.commands.services import firings_pushed_by_dagster, local_platform
+from orchestration.commands.services import ended_by_signals, firings_pushed_by_dagster, local_platform
 from orchestration.errors import ConfigError
 from orchestration.named_sql import fetch_sql, literal, run_sql
 from orchestration.pipeline import run_batch
@@ -64,7 +64,8 @@ def run(console: Console, *, events: int, batches: int, home: Path | None) -> No
     for number, shop in enumerate(shops, start=1):
         console.rule(f"[bold]{number} of {len(shops)}  {shop.title}", align="left")
         console.print(shop.note, highlight=False)
-        _run_shop(console, shop, home / shop.name)
+        with ended_by_signals():
+            _run_shop(console, shop, home / shop.name)
 
 
 def _claim(home: Path) -> None:

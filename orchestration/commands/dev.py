@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from orchestration.commands.services import local_platform, stop
+from orchestration.commands.services import ended_by_signals, local_platform, stop
 from orchestration.errors import ConfigError, TriplineError
 from orchestration.settings import Settings, get_settings
 
@@ -29,7 +29,12 @@ def run(console: Console, *, port: int, rate: float) -> None:
             f"end it (an earlier `make dev`?), or take another port: .venv/bin/tripline dev --port {port + 1}",
         )
     settings.landing_path.mkdir(parents=True, exist_ok=True)
-    with _platform_url(settings) as platform_url, _dagster(settings, port) as dagster, _arriving(settings, rate):
+    with (
+        ended_by_signals(),
+        _platform_url(settings) as platform_url,
+        _dagster(settings, port) as dagster,
+        _arriving(settings, rate),
+    ):
         console.print(f"[bold]Dagster[/]            http://127.0.0.1:{port}   (ready in about 20 seconds)")
         console.print(f"[bold]campaign platform[/]  {platform_url}")
         console.print(f"[bold]landing folder[/]     {settings.landing_path}", soft_wrap=True, highlight=False)
