@@ -26,5 +26,3 @@ def run(console: Console, *, destination: str | None, dry_run: bool | None, as_j
     for name, rows in {} if as_json else report.held.items():
         console.print(f"{name}: {rows} in doubt, held for a person", style="yellow")
     report.raise_problems()
-
-

@@ -60,7 +60,7 @@ added as (
     cross join limits
     left join news on addressed.idempotency_key = news.idempotency_key
     {% if queue %}
-    where not exists (select 1 from queued where queued.idempotency_key = addressed.idempotency_key)
+    where not exists (select 1 from queued where queued.decision_id = addressed.decision_id)
     {% else %}
     -- Of a queue that was lost, what was never tried comes back only while it is fresh.
     where
