@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -45,12 +46,74 @@ def batch(
 def push(
     destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Log what would go out; send nothing.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Instead, record matches too old to fire where nobody is messaged.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Send the firings that no attempt has settled."""
     from orchestration.commands.push import run
 
-    run(out, destination=destination, dry_run=dry_run or None, as_json=as_json)
+    run(out, destination=destination, dry_run=dry_run or None, is_history=history, as_json=as_json)
+
+
+WORDS = click.Choice(["delivered", "send"])
+Destination = Annotated[str | None, typer.Option(help="Only those of this destination.")]
+Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains this, in any case.")]
+Since = Annotated[datetime | None, typer.Option(help="Only those last written about at or after this, UTC.")]
+Until = Annotated[datetime | None, typer.Option(help="Only those last written about at or before this, UTC.")]
+LettersDryRun = Annotated[bool, typer.Option("--dry-run", help="Say what is meant; change nothing.")]
+
+
+@app.command()
+def redeliver(
+    destination: Destination = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: LettersDryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Make refused rows (triggers.dead_letters) due again, under the same idempotency keys."""
+    from orchestration.commands.letters import run
+
+    run(
+        out,
+        word=None,
+        destination=destination,
+        reason=reason,
+        since=since,
+        until=until,
+        keys=None,
+        is_dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def release(
+    word: Annotated[str, typer.Option("--as", click_type=WORDS, help="delivered: it has them. send: it has not.")],
+    keys: Annotated[list[str] | None, typer.Argument(help="Idempotency keys; all that are held otherwise.")] = None,
+    destination: Destination = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: LettersDryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Settle rows in doubt that are held for a person (triggers.dead_letters, status held)."""
+    from orchestration.commands.letters import run
+
+    run(
+        out,
+        word=word,
+        destination=destination,
+        reason=None,
+        since=since,
+        until=until,
+        keys=keys,
+        is_dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ while rows are on the wire.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.destinations.base import CrashPolicy, OutboxRow, SendResult
+from orchestration.named_sql import run_sql
 from orchestration.warehouse import read_sql
 
 ENTRY_SCHEMA = pa.schema(
@@ -31,6 +32,26 @@ ENTRY_SCHEMA = pa.schema(
 )
 
 
+TERMS_SCHEMA = pa.schema(
+    [
+        ("destination", pa.string()),
+        ("policy", pa.string()),
+        ("needs", pa.list_(pa.string())),
+        ("is_open", pa.bool_()),
+        ("has_history", pa.bool_()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """A destination's failures since anything arrived: groups of rows, and when (UTC without zone)."""
+
+    groups: int
+    since: datetime
+    last_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A result with the time before which the row is not to be tried again (UTC without zone)."""
@@ -41,20 +62,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`rows` are to be sent; `counts` is rows by the status written: claimed, cancelled, dry_run."""
+    """`rows` are to be sent; `counts` is rows by the status written: claimed, cancelled, held, rejected, …"""
 
     rows: list[OutboxRow]
     counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """Crash policies in force, by destination; those not named resend."""
+class Terms:
+    """Under what terms a destination is served in one push."""
 
-    policies: Mapping[str, CrashPolicy]
+    destination: str
+    policy: CrashPolicy
+    needs: tuple[str, ...] = ()
+    is_open: bool = False
+    """Its circuit breaker is: nothing of it is due."""
+    has_history: bool = False
 
-    def named(self, policy: CrashPolicy) -> list[str]:
-        return sorted(name for name, its_policy in self.policies.items() if its_policy is policy)
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Whose look into the outbox it is: the terms, and the push that looks (its id, and where the log ended before).
+
+    `is_history`: the look is at matches that were too old to fire, instead of what fired.
+    """
+
+    terms: Sequence[Terms]
+    push_id: str = ""
+    from_seq: int = 0
+    is_history: bool = False
 
 
 def utc_now() -> datetime:
@@ -68,56 +104,66 @@ def has_outbox(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool(row and row[0])
 
 
-def find_due(
-    connection: duckdb.DuckDBPyConnection,
-    doubt: Doubt,
-    *,
-    now: datetime,
-    push_id: str = "",
-    destination: str | None = None,
-    max_rows: int | None = None,
-) -> None:
-    """Fills the temporary table push_due; works on a read-only connection too."""
-    connection.execute(
-        read_sql("push_due"),
+def last_seq(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the log's last row; 0 where there is none."""
+    row = connection.execute(read_sql("push_last_seq")).fetchone()
+    return int(row[0]) if row else 0
+
+
+def find_due(connection: duckdb.DuckDBPyConnection, look: Look, now: datetime) -> None:
+    """Makes the temporary view push_due and what it stands on; works on a read-only connection too."""
+    run_sql(connection, "push_sources_history" if look.is_history else "push_sources")
+    given = [
         {
-            "now": now,
-            "push_id": push_id,
-            "destination": destination,
-            "holding": doubt.named(CrashPolicy.HOLD),
-            "reconciling": doubt.named(CrashPolicy.RECONCILE),
-            "max_rows": max_rows,
-        },
-    )
+            "destination": terms.destination,
+            "policy": str(terms.policy),
+            "needs": list(terms.needs),
+            "is_open": terms.is_open,
+            "has_history": terms.has_history,
+        }
+        for terms in look.terms
+    ]
+    connection.register("given_terms", pa.Table.from_pylist(given, schema=TERMS_SCHEMA))
+    moment = {"now": now, "push_id": look.push_id, "from_seq": look.from_seq}
+    run_sql(connection, "push_terms", moment)
+    connection.unregister("given_terms")
+    connection.execute(read_sql("push_due"))
 
 
-def due_by_destination(connection: duckdb.DuckDBPyConnection, doubt: Doubt, push_id: str) -> dict[str, int]:
-    """Rows that may be sent now, by destination."""
-    find_due(connection, doubt, now=utc_now(), push_id=push_id)
-    return dict(connection.execute(read_sql("push_destinations")).fetchall())
+def due_by_destination(connection: duckdb.DuckDBPyConnection, look: Look) -> dict[str, int]:
+    """Rows that may be dealt with now, by destination."""
+    find_due(connection, look, utc_now())
+    return dict(connection.execute(read_sql("push_counts")).fetchall())
 
 
-def held_by_destination(connection: duckdb.DuckDBPyConnection, doubt: Doubt) -> dict[str, int]:
+def held_by_destination(connection: duckdb.DuckDBPyConnection, look: Look) -> dict[str, int]:
     """Rows in doubt that wait for a person, by destination."""
-    holding = doubt.named(CrashPolicy.HOLD)
-    return dict(connection.execute(read_sql("push_held"), {"holding": holding}).fetchall())
+    find_due(connection, look, utc_now())
+    return dict(connection.execute(read_sql("push_held")).fetchall())
+
+
+def failures_by_destination(connection: duckdb.DuckDBPyConnection) -> dict[str, Failures]:
+    """Destinations of which the latest groups of rows all failed."""
+    rows = connection.execute(read_sql("push_breakers")).fetchall()
+    return {name: Failures(count, since, last) for name, count, since, last in rows}
 
 
 def claim(
     connection: duckdb.DuckDBPyConnection,
-    doubt: Doubt,
+    look: Look,
     *,
-    push_id: str,
     destination: str,
     max_rows: int,
     is_dry_run: bool,
+    give_up_seconds: float | None,
 ) -> Claim:
-    """Takes up to `max_rows` due rows, in one transaction: cancels those whose match is gone, claims the others."""
-    now = utc_now()
+    """Takes up to `max_rows` due rows, in one transaction: settles those that are not to be sent, claims the others."""
     with _transaction(connection):
-        find_due(connection, doubt, now=now, push_id=push_id, destination=destination, max_rows=max_rows)
-        connection.execute(read_sql("push_claim"), {"now": now, "push_id": push_id, "is_dry_run": is_dry_run})
-        counts = dict(connection.execute(read_sql("push_claim_counts"), {"is_dry_run": is_dry_run}).fetchall())
+        find_due(connection, look, utc_now())
+        connection.execute(read_sql("push_choose"), {"destination": destination, "max_rows": max_rows})
+        connection.execute(read_sql("push_judge"), {"give_up_seconds": give_up_seconds})
+        connection.execute(read_sql("push_write_claim"), {"is_dry_run": is_dry_run})
+        counts = dict(connection.execute(read_sql("push_claim_counts")).fetchall())
         rows = [] if is_dry_run else _fetch_rows(connection)
     return Claim(rows, counts)
 
@@ -145,8 +191,8 @@ def record(connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry], push
     connection.unregister("push_entries")
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, doubt: Doubt, now: datetime) -> str | None:
-    find_due(connection, doubt, now=now)
+def fingerprint(connection: duckdb.DuckDBPyConnection, look: Look, now: datetime) -> str | None:
+    find_due(connection, look, now)
     row = connection.execute(read_sql("push_fingerprint")).fetchone()
     return row[0] if row else None
 

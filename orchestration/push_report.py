@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestration.destinations.base import Outcome
+from orchestration.destinations.traffic import Traffic
 from orchestration.errors import TriplineError
 
 
@@ -13,8 +14,9 @@ from orchestration.errors import TriplineError
 class PushReport:
     """What one push did. `counts`: destination, then delivery status, to rows. Times are UTC without zone.
 
-    `held`: rows in doubt that wait for a person, by destination. `problems`: destinations that could not be served
-    to the end, and why; the others were.
+    `held`: rows in doubt that wait for a person, by destination. `resting`: destinations whose circuit breaker is open.
+    `problems`: destinations that could not be served to the end, and why; the others were. `traffic`: what went over
+    the wire, by destination.
     """
 
     push_id: str
@@ -24,6 +26,9 @@ class PushReport:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     problems: dict[str, TriplineError] = field(default_factory=dict)
+    resting: list[str] = field(default_factory=list)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    is_history: bool = False
 
     def total(self, status: str) -> int:
         """Rows that ended this push with `status`, over all destinations."""
@@ -52,5 +57,20 @@ class PushReport:
             "finished_at": self.finished_at.isoformat() if self.finished_at else None,
             "counts": self.counts,
             "held": self.held,
+            "resting": self.resting,
+            "is_history": self.is_history,
+            "traffic": {name: traffic_of(traffic) for name, traffic in self.traffic.items()},
             "problems": {name: str(problem) for name, problem in self.problems.items()},
         }
+
+
+def traffic_of(traffic: Traffic) -> dict[str, float | int | None]:
+    """Plain values; seconds are rounded to milliseconds."""
+    p95 = traffic.p95_latency()
+    return {
+        "requests": traffic.requests,
+        "retries": traffic.retries,
+        "limited": traffic.limited,
+        "limiter_wait_seconds": round(traffic.limiter_wait_seconds, 3),
+        "p95_latency_seconds": None if p95 is None else round(p95, 3),
+    }

@@ -52,6 +52,23 @@ class PushSettings(BaseSettings):
     )
     retry_max_seconds: float = Field(default=3_600.0, ge=0, description="but no longer than this")
 
+    give_up_seconds: float | None = Field(
+        default=None, ge=0, description="a row that keeps failing is rejected after this; by default its max_age"
+    )
+    breaker_failures: int = Field(
+        default=5, ge=1, description="groups of rows in a row of which none arrived, after which a destination rests"
+    )
+    breaker_cool_off_seconds: float = Field(
+        default=60.0, ge=0, description="before one group is tried again; doubled every time"
+    )
+    breaker_cool_off_max_seconds: float = Field(default=900.0, ge=0, description="but no longer than this")
+    alarm_seconds: float = Field(
+        default=3_600.0, gt=0, description="failing, or leaving rows unsent, for so long is an alarm in Dagster"
+    )
+    dry_run: list[str] = Field(
+        default_factory=list, description='JSON, destinations that send nothing and log what would go out: ["hubspot"]'
+    )
+
     connect_timeout_seconds: float = Field(default=5.0, gt=0)
     answer_timeout_seconds: float = Field(
         default=20.0, gt=0, description="Standard Webhooks advises senders 15 to 30 s"

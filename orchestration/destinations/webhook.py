@@ -15,6 +15,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -58,6 +59,10 @@ class WebhookSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRIPLINE_WEBHOOK_", extra="ignore")
 
     batch_size: int = Field(default=1, ge=1, le=CAPABILITIES.max_batch_size, description="firings in one message")
+
+
+def configured(settings: Settings) -> Capabilities:
+    return replace(CAPABILITIES, max_batch_size=WebhookSettings().batch_size)
 
 
 def create(settings: Settings) -> WebhookDestination:

@@ -1,11 +1,10 @@
--- What the claim came to.
+-- What the claim came to, as statuses of the log.
 select
-    case
-        when verdict = 'cancel' then 'cancelled'
-        when $is_dry_run then 'dry_run'
-        else 'claimed'
-    end as status,
+    deliveries.status,
     count(*) as row_count,
-from push_due
-group by status
-order by status
+from triggers.campaign_deliveries as deliveries
+inner join push_claim on deliveries.idempotency_key = push_claim.idempotency_key
+cross join push_moment
+where deliveries.push_id = push_moment.push_id and deliveries.delivery_seq > push_moment.from_seq
+group by deliveries.status
+order by deliveries.status

@@ -1,4 +1,4 @@
--- The rows to send, oldest decision first; columns are the fields of OutboxRow.
+-- The rows to send, oldest first; columns are the fields of OutboxRow.
 select
     idempotency_key,
     decision_id,
@@ -8,7 +8,7 @@ select
     user_id,
     matched_at,
     decided_at,
-    is_match_present,
+    is_match_present and not is_refused as is_match_present,
     delivery_status as previous_status,
     attempts + 1 as attempt,
     payload::varchar as payload,
@@ -17,6 +17,7 @@ select
     external_ids::varchar as external_ids,
     action,
     platform_ref,
-from push_due
+    is_history,
+from push_claim
 where verdict in ('send', 'reconcile')
-order by decided_at, idempotency_key
+order by outbox_seq

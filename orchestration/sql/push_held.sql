@@ -1,10 +1,11 @@
--- Rows in doubt that wait for a person. Parameter: $holding: destinations whose policy is `hold`.
+-- Rows in doubt that wait for a person.
 select
-    destination,
+    backlog.destination,
     count(*) as held_rows,
-from triggers.campaign_outbox
+from push_backlog as backlog
+inner join push_terms as terms on backlog.destination = terms.destination
 where
-    delivery_status in ('claimed', 'unknown')
-    and list_contains($holding::varchar[], destination)
-group by destination
-order by destination
+    backlog.delivery_status in ('claimed', 'unknown', 'held')
+    and terms.policy = 'hold'
+group by backlog.destination
+order by backlog.destination

@@ -22,6 +22,8 @@ PEOPLE_QUERY = {
     "trigger_firings",
     "campaign_backlog",
     "campaign_outbox",
+    "campaign_history",
+    "dead_letters",
     "firing_products",
     "int_visits",
     "trigger_health",

@@ -27,6 +27,8 @@ WRITTEN_LATER = {
     # The outbox subtracts what the delivery log says is done; monitoring reads the log.
     "campaign_queue": {"triggers.campaign_deliveries"},
     "campaign_backlog": {"triggers.campaign_deliveries"},
+    "campaign_history": {"triggers.campaign_deliveries"},
+    "dead_letters": {"triggers.campaign_deliveries"},
     "delivery_latency": {"triggers.campaign_deliveries"},
     # Where the last finished build ended.
     "int_batch__limits": {"batches.finished_builds"},

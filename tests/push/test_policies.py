@@ -78,8 +78,9 @@ def test_held_rows_wait_for_a_person_and_wake_no_sensor(
     leave_in_doubt(shop, ("u0", "u1"))
     report = push(settings)
     assert report.held == {"webhook": 2}
-    assert report.counts == {"webhook": {"delivered": 1}}
+    assert report.counts == {"webhook": {"delivered": 1, "held": 2}}
     assert [item["user_id"] for item in platform.received()["effects"]] == ["u2"]
+    assert push(settings).counts == {}, "they are marked once"
     with connect(shop.path) as connection:
         assert outbox_fingerprint(connection) is None
 

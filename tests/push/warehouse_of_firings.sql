@@ -1,5 +1,7 @@
 -- The tables under the outbox, with the columns of the contract.
 create schema if not exists triggers;
+create schema if not exists behavior;
+create schema if not exists config;
 
 create table triggers.trigger_matches (
     trigger_name varchar, user_id varchar, matched_at timestamp, variant varchar, is_absence boolean,
@@ -43,3 +45,7 @@ select 0 as outbox_seq, 0 as batch_id, 0 as known_delivery_seq;
 create view triggers.trigger_firings as
 select * from triggers.trigger_decisions
 where decision = 'fired';
+
+create table behavior.int_daily_consents (user_id varchar, utc_day date, is_granted boolean, said_at timestamp);
+
+create table config.suppressed_users (user_id varchar, reason varchar);

@@ -1,0 +1,212 @@
+"""One destination's part of a push.
+
+Rows are claimed in one short transaction, sent in groups with the warehouse closed, and each group is recorded before
+the next is sent. A process that dies leaves at most one group unrecorded and one claim open; the destination's crash
+policy settles both. That a row is still to be sent is checked at the claim, so the check is as old as sending one
+claim takes: up to `claim_rows` requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import duckdb
+
+from orchestration import delivery_log
+from orchestration.breaker import Breaker
+from orchestration.delivery_log import Entry, Look, utc_now
+from orchestration.destinations.base import CrashPolicy, Destination, OutboxRow, Outcome, SendResult
+from orchestration.destinations.registry import Registry
+from orchestration.destinations.settings import PushSettings
+from orchestration.errors import DeliveryError, EndpointRefused, TriplineError
+from orchestration.push_report import PushReport
+from orchestration.settings import Settings
+from orchestration.warehouse import connect
+
+logger = logging.getLogger(__name__)
+
+NOT_SENT = "not sent: the rows before it were not taken"
+RETRIED = (Outcome.FAILED, Outcome.UNKNOWN)
+IN_DOUBT = ("claimed", "unknown", "held")
+Sent = tuple[list[SendResult], TriplineError | None]
+
+
+@dataclass
+class Shared:
+    """What the destinations of one push have in common."""
+
+    settings: Settings
+    push_settings: PushSettings
+    registry: Registry
+    report: PushReport
+    look: Look
+    max_rows: int
+    progress: Callable[[int, int], None]
+    total: int
+    """Rows that were due when the push began."""
+    done: int = 0
+    is_stopping: threading.Event = field(default_factory=threading.Event)
+    _warehouse: threading.Lock = field(default_factory=threading.Lock)
+    _counts: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def open(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse, for one thread at a time: numbers of the log are given out by reading its last one."""
+        with self._warehouse, connect(self.settings.warehouse_path, wait_seconds=wait_seconds) as connection:
+            yield connection
+
+    def count(self, name: str, counts: dict[str, int]) -> None:
+        """Adds rows by their status to the report, and tells the caller how far the push is."""
+        with self._counts:
+            self.report.add(name, counts)
+            rows = sum(counts.values())
+            if rows:
+                self.done += rows
+                self.progress(self.done, self.total)
+
+
+class Turn:
+    """Serves one destination once."""
+
+    def __init__(self, shared: Shared, name: str, breaker: Breaker, *, is_dry_run: bool) -> None:
+        self.shared = shared
+        self.name = name
+        self.breaker = breaker
+        self.is_dry_run = is_dry_run
+        self.push_settings = shared.push_settings
+        self.policy = next(
+            (terms.policy for terms in shared.look.terms if terms.destination == name), CrashPolicy.RESEND
+        )
+
+    def run(self) -> None:
+        """Raises TriplineError where the destination cannot be served, or not to the end."""
+        self.shared.registry.capabilities(self.name)
+        if self.is_dry_run:
+            self._take_turns(None)
+            logger.info("%s: a dry run, nothing was sent", self.name)
+            return
+        destination = self.shared.registry.create(self.name, self.shared.settings)
+        try:
+            self._take_turns(destination)
+        finally:
+            self.shared.report.traffic[self.name] = destination.traffic
+            destination.close()
+
+    def _take_turns(self, destination: Destination | None) -> None:
+        """Claims and sends until nothing is due, `max_rows` are done, or a group brought no delivery."""
+        claim_rows, group_rows = self._group_sizes()
+        left = self.shared.max_rows
+        claimed: list[OutboxRow] = []
+        unrecorded: list[Entry] = []
+        problem: TriplineError | None = None
+        is_over = False
+        while claimed or unrecorded or not is_over:
+            with self._open(unrecorded) as connection:
+                delivery_log.record(connection, unrecorded, self.shared.report.push_id)
+                self.shared.count(self.name, Counter(str(entry.result.outcome) for entry in unrecorded))
+                if not claimed and not is_over:
+                    wanted = min(group_rows if self.breaker.is_probing else claim_rows, left)
+                    claimed, taken = self._claim(connection, wanted)
+                    left -= taken
+                    is_over = left <= 0 or taken < wanted
+            unrecorded = []
+            if destination is None or not claimed:
+                continue
+            group, claimed = claimed[:group_rows], claimed[group_rows:]
+            results, problem = self._send(destination, group)
+            if problem is not None or _has_failed(results) or self.shared.is_stopping.is_set():
+                is_over = True
+                results += [SendResult(row, Outcome.FAILED, answer=NOT_SENT) for row in claimed]
+                claimed = []
+            unrecorded = [Entry(result, self._retry_at(result)) for result in results]
+        if problem is not None:
+            raise problem
+
+    @contextmanager
+    def _open(self, unrecorded: list[Entry]) -> Iterator[duckdb.DuckDBPyConnection]:
+        wait = self.shared.settings.lock_timeout_seconds
+        if unrecorded:
+            wait = max(wait, self.push_settings.record_wait_seconds)
+        with self.shared.open(wait) as connection:
+            yield connection
+
+    def _group_sizes(self) -> tuple[int, int]:
+        """Rows to claim together, and of those, rows to send and record together."""
+        capabilities = self.shared.registry.capabilities(self.name)
+        a_request = self.push_settings.batch_size_of(self.name, capabilities)
+        if self.policy is CrashPolicy.HOLD:
+            # A claimed row that was never sent would wait for a person too: claim what one request takes.
+            group_rows = min(self.push_settings.group_rows, a_request)
+            return group_rows, group_rows
+        group_rows = max(self.push_settings.group_rows, a_request * capabilities.max_concurrency)
+        return max(group_rows, self.push_settings.claim_rows), group_rows
+
+    def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> tuple[list[OutboxRow], int]:
+        """Rows to send, and how many were dealt with, those that the claim itself settled included."""
+        claim = delivery_log.claim(
+            connection,
+            self.shared.look,
+            destination=self.name,
+            max_rows=max_rows,
+            is_dry_run=self.is_dry_run,
+            give_up_seconds=self.push_settings.give_up_seconds,
+        )
+        self.shared.count(self.name, {status: rows for status, rows in claim.counts.items() if status != "claimed"})
+        return claim.rows, sum(claim.counts.values())
+
+    def _send(self, destination: Destination, group: list[OutboxRow]) -> Sent:
+        results, problem = self.breaker.call(
+            lambda: send_group(destination, group, self.policy), lambda sent: _has_failed(sent[0])
+        )
+        if problem is None and destination.traffic.refusal is not None:
+            problem = EndpointRefused(
+                f"{self.name}: the endpoint refuses everything ({destination.traffic.refusal}); the rest was not sent",
+                "check its address and credentials; what was not sent goes out with a later push",
+            )
+        return results, problem
+
+    def _retry_at(self, result: SendResult) -> datetime | None:
+        """Where the platform named a time, that; else doubling, with up to a tenth more, so that rows spread."""
+        if result.outcome not in RETRIED:
+            return None
+        wait = result.retry_after
+        if wait is None:
+            doubled = self.push_settings.retry_seconds * 2.0 ** min(result.row.attempt - 1, 30)
+            wait = min(doubled, self.push_settings.retry_max_seconds) * random.uniform(1.0, 1.1)
+        return utc_now() + timedelta(seconds=wait)
+
+
+def send_group(destination: Destination, rows: Sequence[OutboxRow], policy: CrashPolicy) -> Sent:
+    """One result per row, whatever the destination does."""
+    results: list[SendResult] = []
+    problem: TriplineError | None = None
+    try:
+        in_doubt = [row for row in rows if policy is CrashPolicy.RECONCILE and row.previous_status in IN_DOUBT]
+        found = destination.reconcile(in_doubt) if in_doubt else []
+        results += [result for result in found if result.outcome is not Outcome.NOT_FOUND]
+        missing = {result.row.idempotency_key for result in found if result.outcome is Outcome.NOT_FOUND}
+        open_rows = [row for row in rows if row not in in_doubt or row.idempotency_key in missing]
+        gone = [row for row in open_rows if not row.is_match_present]
+        told = "the match is gone, or the user may not be told any more; nothing had arrived"
+        results += [SendResult(row, Outcome.CANCELLED, answer=told) for row in gone]
+        results += destination.send([row for row in open_rows if row.is_match_present])
+    except Exception as error:  # a bug in one destination: its rows are in doubt, the other destinations go on
+        name, frames = rows[0].destination, "".join(traceback.format_tb(error.__traceback__))
+        # Without the error's own words: they may hold a URL with its token.
+        logger.error("destination %s broke: %s\n%s", name, type(error).__name__, frames)
+        problem = DeliveryError(f"{name} broke: {type(error).__name__}", "see the log; this is a bug")
+    seen = {result.row.idempotency_key for result in results}
+    lost = [row for row in rows if row.idempotency_key not in seen]
+    return results + [SendResult(row, Outcome.UNKNOWN, answer="the destination did not say") for row in lost], problem
+
+
+def _has_failed(results: list[SendResult]) -> bool:
+    return not any(result.outcome is Outcome.DELIVERED for result in results)
