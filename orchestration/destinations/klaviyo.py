@@ -1,8 +1,8 @@
 """Klaviyo: custom events in batches, by its API of JSON:API documents.
 
 Sources, all Klaviyo's own: the OpenAPI descriptions `bulk_create_events` and `create_event`
-(github.com/klaviyo/openapi, revision 2026-07-15) for bodies, limits, `unique_id` and `backfill`; developers.klaviyo.com,
-"Rate limits, status codes, and errors", for the headers.
+(github.com/klaviyo/openapi, revision 2026-07-15) for bodies, limits, `unique_id` and `backfill`;
+developers.klaviyo.com, "Rate limits, status codes, and errors", for the headers.
 
 A row is one event: metric = platform_ref or the campaign, `unique_id` = the idempotency key, `time` = `matched_at`.
 
@@ -137,10 +137,9 @@ class KlaviyoDestination(BatchDestination):
 def bulk_entry(row: OutboxRow) -> dict[str, Any]:
     """One profile and its one event, so that an item's position is the row's."""
     event = {"type": "event", "attributes": _event(row)}
-    return {
-        "type": "event-bulk-create",
-        "attributes": {"profile": {"data": _profile(row)}, "events": {"data": [event]}},
-    }
+    entry = {"profile": {"data": _profile(row)}, "events": {"data": [event]}}
+    # Said of the event and of its entry: the description gives both the word, and not which of the two wins.
+    return {"type": "event-bulk-create", "attributes": {**entry, "backfill": True} if row.is_history else entry}
 
 
 def single_event(row: OutboxRow) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Any API that takes what Segment's HTTP Tracking API takes: Segment, RudderStack, Jitsu, one's own collector.
 
 Source: Segment's documentation, "HTTP API Source" (github.com/segmentio/segment-docs, `http-api/index.md`):
-`/v1/batch`, basic authentication with the write key as the user, 500 KB and 2,500 events a batch, 32 KB an event, `messageId` below
-100 characters, 1,000 requests a second, 429 with `Retry-After` and `X-RateLimit-Reset` in seconds. It answers 200 also
-for events that it then rejects.
+`/v1/batch`, basic authentication with the write key as the user, 500 KB and 2,500 events a batch, 32 KB an event,
+`messageId` below 100 characters, 1,000 requests a second, 429 with `Retry-After` and `X-RateLimit-Reset` in seconds.
+It answers 200 also for events that it then rejects.
 
 A row is one `track` call: event = platform_ref or the campaign, `messageId` = the idempotency key, `timestamp` =
 `matched_at`. There is no `sentAt`, so that the same row makes the same request and nobody corrects its time.
