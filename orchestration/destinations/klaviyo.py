@@ -66,7 +66,7 @@ CAPABILITIES = Capabilities(
         RateLimit(350, 1, "single"),
         RateLimit(3_500, 60, "single"),
     ),
-    max_concurrency=4,
+    max_concurrency=2,  # enough for 150 a minute; what is under way at a kill goes one by one afterwards
     partial_failure="a request is refused as a whole, and the refusal points at the items at fault; what it accepts "
     "(202) Klaviyo works on later, and does not report what it then drops",
     history="`backfill` is true: Klaviyo records the event and starts no flow",

@@ -66,6 +66,14 @@ def name_of(profile: dict[str, Any]) -> str:
 class Klaviyo(FakePlatform):
     deduplicates = True
 
+    def __init__(self) -> None:
+        # Before the first request: reading the descriptions takes longer than a request may.
+        self.checks = {
+            endpoint: check_of(path, schema)
+            for endpoint, (path, schema) in SPECIFICATIONS.items()
+            if has_specification(path)
+        }
+
     def is_authorized(self, seen: Seen) -> bool:
         return seen.headers.get("authorization") == f"Klaviyo-API-Key {KEY}"
 
@@ -77,7 +85,7 @@ class Klaviyo(FakePlatform):
             wrong.append("the media type is wrong")
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", seen.headers.get("revision", "")):
             wrong.append("the revision is missing")
-        return wrong or wrong_in_body(seen)
+        return wrong or self._wrong_in_body(seen)
 
     def items(self, seen: Seen) -> list[Item]:
         return [Item(event["unique_id"], name_of(profile)) for profile, event in events_of(seen)]
@@ -98,24 +106,23 @@ class Klaviyo(FakePlatform):
     def is_silent(self, seen: Seen) -> bool:
         return all(event.get("backfill") for _, event in events_of(seen))
 
-
-def wrong_in_body(seen: Seen) -> list[str]:
-    try:
-        MODELS[seen.path].model_validate_json(seen.body)
-    except ValidationError as error:
-        return [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-    path, schema = SPECIFICATIONS[seen.path]
-    wrong = check_of(path, schema)(seen.json()) if has_specification(path) else []
-    if wrong:
-        return wrong
-    events = events_of(seen)
-    for profile, event in events:
-        if not (profile.get("id") or profile["attributes"].get("email") or profile["attributes"].get("phone_number")):
-            wrong.append("a profile has no identifier")
-        if len(event["metric"]["data"]["attributes"]["name"]) >= 128:
-            wrong.append("a metric's name is too long")
-    ids = [json.dumps([profile, event["metric"], event["unique_id"]]) for profile, event in events]
-    return wrong + (["a unique_id is repeated"] if len(set(ids)) < len(ids) else [])
+    def _wrong_in_body(self, seen: Seen) -> list[str]:
+        try:
+            MODELS[seen.path].model_validate_json(seen.body)
+        except ValidationError as error:
+            return [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        wrong = self.checks[seen.path](seen.json()) if seen.path in self.checks else []
+        if wrong:
+            return wrong
+        events = events_of(seen)
+        for profile, event in events:
+            known = profile["attributes"]
+            if not (profile.get("id") or known.get("email") or known.get("phone_number")):
+                wrong.append("a profile has no identifier")
+            if len(event["metric"]["data"]["attributes"]["name"]) >= 128:
+                wrong.append("a metric's name is too long")
+        ids = [json.dumps([profile, event["metric"], event["unique_id"]]) for profile, event in events]
+        return wrong + (["a unique_id is repeated"] if len(set(ids)) < len(ids) else [])
 
 
 CASE = DestinationCase(
