@@ -15,6 +15,9 @@ from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings, get_settings
 
 DESTINATIONS: Mapping[str, str] = {
+    "iterable": "orchestration.destinations.iterable",
+    "klaviyo": "orchestration.destinations.klaviyo",
+    "segment": "orchestration.destinations.segment",
     "webhook": "orchestration.destinations.webhook",
 }
 CAMPAIGNS_SEED = PROJECT_DIR / "seeds" / "campaigns.csv"
