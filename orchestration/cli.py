@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -57,7 +56,6 @@ def push(
     run(out, destination=destination, dry_run=dry_run or None, is_history=history, as_json=as_json)
 
 
-WORDS = click.Choice(["delivered", "send"])
 Destination = Annotated[str | None, typer.Option(help="Only those of this destination.")]
 Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains this, in any case.")]
 Since = Annotated[datetime | None, typer.Option(help="Only those last written about at or after this, UTC.")]
@@ -92,7 +90,9 @@ def redeliver(
 
 @app.command()
 def release(
-    word: Annotated[str, typer.Option("--as", click_type=WORDS, help="delivered: it has them. send: it has not.")],
+    word: Annotated[
+        Literal["delivered", "send"], typer.Option("--as", help="delivered: it has them. send: it has not.")
+    ],
     keys: Annotated[list[str] | None, typer.Argument(help="Idempotency keys; all that are held otherwise.")] = None,
     destination: Destination = None,
     since: Since = None,

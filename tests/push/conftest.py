@@ -113,13 +113,37 @@ class Shop:
         self.path = path
         with connect(path) as connection:
             connection.execute((HERE / "warehouse_of_firings.sql").read_text())
-            for view in ("campaign_backlog", "campaign_outbox"):
+            for view in ("campaign_backlog", "campaign_outbox", "campaign_history", "dead_letters"):
                 connection.execute(f"create view triggers.{view} as {model_sql(view)}")
         self.add_campaign("come_back", "webhook")
 
-    def add_campaign(self, campaign: str, destination: str) -> None:
-        columns = "campaign, destination, is_enabled"
-        self.run(f"insert into triggers.campaigns ({columns}) values ('{campaign}', '{destination}', 'true')")
+    def add_campaign(
+        self, campaign: str, destination: str, action: str | None = None, platform_ref: str | None = None
+    ) -> None:
+        row = [campaign, destination, "true", action, platform_ref]
+        with connect(self.path) as connection:
+            connection.execute("insert into triggers.campaigns values (?, ?, ?, ?, ?)", row)
+
+    def know(self, user: str, email: str | None = None, phone: str | None = None, **external_ids: str) -> None:
+        """What the profile of a user says from now on."""
+        kinds = [kind for kind, value in (("email", email), ("phone", phone)) if value] + sorted(external_ids)
+        with connect(self.path) as connection:
+            connection.execute("delete from triggers.user_profiles where user_id = ?", [user])
+            connection.execute(
+                "insert into triggers.user_profiles values (?, ?, ?, ?, ?, '{}', now())",
+                [user, email, phone, json.dumps(external_ids), kinds],
+            )
+
+    def set_clock(self, at: str) -> None:
+        """The clock of the latest batch, UTC."""
+        self.run(f"update triggers.int_batch__limits set clock_at = timestamp '{at}'")
+
+    def age_log(self, seconds: float) -> None:
+        """As if everything in the log had been written so much earlier."""
+        self.run(
+            f"update triggers.campaign_deliveries set recorded_at = recorded_at - to_seconds({seconds}),"
+            f" retry_at = retry_at - to_seconds({seconds})"
+        )
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:
