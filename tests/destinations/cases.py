@@ -42,10 +42,14 @@ class DestinationCase:
 
 
 def all_cases() -> list[DestinationCase]:
-    from tests.destinations import case_rest, case_webhook
+    from tests.destinations import case_customerio, case_hubspot, case_rest, case_webhook
 
     return [
         case_webhook.SINGLE,
         case_webhook.BATCH,
         case_rest.BATCH,
+        case_hubspot.EVENT,
+        case_hubspot.EMAIL,
+        case_hubspot.CONTACT,
+        case_customerio.CASE,
     ]
