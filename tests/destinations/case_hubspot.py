@@ -51,7 +51,7 @@ class HubspotApi(FakePlatform):
         return seen.headers.get("authorization") == f"Bearer {SECRET}"
 
     def unauthorized(self) -> Reply:
-        return Reply(401, {"status": "error", "message": "The token is not valid", "category": "INVALID_AUTHENTICATION"})
+        return Reply(401, {"status": "error", "message": "no such token", "category": "INVALID_AUTHENTICATION"})
 
     def problems(self, seen: Seen) -> list[str]:
         if (seen.method, seen.path) not in {("POST", path) for path in MODELS}:
@@ -113,13 +113,15 @@ def _shape(path: str, one: dict[str, Any]) -> list[str]:
     package, model, _ = MODELS[path]
     fields = {vendor: ours for ours, vendor in model.attribute_map.items()}
     unknown = sorted(one.keys() - fields.keys())
-    if unknown:
-        return [f"unknown: {unknown}"]
+    if unknown or not isinstance(one.get("properties"), dict):
+        return [f"unknown: {unknown}, properties: {one.get('properties')}"]
     values = {fields[name]: value for name, value in one.items()}
     if "occurred_at" in values:
         values["occurred_at"] = datetime.fromisoformat(str(values["occurred_at"]))
+    strict = package.Configuration()
+    strict.client_side_validation = True  # the package leaves it off
     try:
-        again = package.ApiClient().sanitize_for_serialization(model(**values))
+        again = package.ApiClient().sanitize_for_serialization(model(**values, local_vars_configuration=strict))
     except ValueError as error:
         return [str(error)]
     wrong = [f"{name} is no text" for name, value in one.items() if name != "properties" and not isinstance(value, str)]
