@@ -179,7 +179,7 @@ def event_input(row: OutboxRow, value_chars: int) -> dict[str, Any]:
     if not EVENT_NAME.fullmatch(name):
         told = f'platform_ref "{name}" is no event of HubSpot, whose names are pe<HubID>_<name>'
         raise wrong_campaign(row, told)
-    texts = {name: _text(value, value_chars) for name, value in properties_of(payload_of(row)).items()}
+    texts = {name: text_of(value, value_chars) for name, value in properties_of(payload_of(row)).items()}
     if len(texts) > EVENT_PROPERTIES:
         raise PermanentDeliveryError(f"{len(texts)} properties, and an event of HubSpot has {EVENT_PROPERTIES} at most")
     contact = _contact_id(row)
@@ -194,7 +194,7 @@ def event_input(row: OutboxRow, value_chars: int) -> dict[str, Any]:
 
 def contact_input(row: OutboxRow, prefix: str) -> dict[str, Any]:
     """One of the `inputs` of batch/update, or of batch/upsert where the contact's id is not known."""
-    texts = {f"{prefix}{name}": _text(value) for name, value in properties_of(payload_of(row)).items()}
+    texts = {f"{prefix}{name}": text_of(value) for name, value in properties_of(payload_of(row)).items()}
     contact = _contact_id(row)
     return {
         **({"id": contact} if contact else {"id": row.email, "idProperty": "email"}),
@@ -210,13 +210,13 @@ def _named(texts: dict[str, str]) -> dict[str, str]:
     return texts
 
 
-def _text(value: Any, most: int | None = None) -> str:
+def text_of(value: Any, most: int | None = None) -> str:
     """A property's value as HubSpot writes it: true and false, whole numbers without a point, lists with semicolons.
 
     Of a list that is longer than `most` characters the last entries are left out; another text is cut.
     """
     if isinstance(value, list):
-        return _listed([_text(_id_of(one)) for one in value], most)
+        return _listed([text_of(_id_of(one)) for one in value], most)
     if isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, float) and value.is_integer():
