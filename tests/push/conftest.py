@@ -38,13 +38,15 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
         time.sleep(0.01)
 
 
-def model_sql(name: str) -> str:
-    """A model of the activation layer as the project itself defines it, on the tables of one schema."""
+def model_sql(name: str, queue: str | None = "triggers.campaign_queue") -> str:
+    """A model of the activation layer as the project itself defines it, on the tables of one schema. `queue` is what
+    an earlier build left, if anything."""
     names: dict[str, Any] = {
         "ref": lambda name: f"triggers.{name}",
         "source": lambda schema, name: f"{schema}.{name}",
-        "get_queue": lambda: "triggers.campaign_queue",
+        "get_queue": lambda: queue,
         "assert_inputs_are_built_along": lambda: "",
+        "config": lambda **_: "",
     }
     for macro in ("cross_db/iso_time_of", "activation/campaign_payload", "activation/queued_deliveries"):
         module = jinja2.Template((PROJECT_DIR / "macros" / f"{macro}.sql").read_text()).make_module(names)
