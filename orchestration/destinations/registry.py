@@ -15,6 +15,8 @@ from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings, get_settings
 
 DESTINATIONS: Mapping[str, str] = {
+    "customerio": "orchestration.destinations.customerio",
+    "hubspot": "orchestration.destinations.hubspot",
     "iterable": "orchestration.destinations.iterable",
     "klaviyo": "orchestration.destinations.klaviyo",
     "segment": "orchestration.destinations.segment",

@@ -42,7 +42,15 @@ class DestinationCase:
 
 
 def all_cases() -> list[DestinationCase]:
-    from tests.destinations import case_iterable, case_klaviyo, case_rest, case_segment, case_webhook
+    from tests.destinations import (
+        case_customerio,
+        case_hubspot,
+        case_iterable,
+        case_klaviyo,
+        case_rest,
+        case_segment,
+        case_webhook,
+    )
 
     return [
         case_webhook.SINGLE,
@@ -51,4 +59,8 @@ def all_cases() -> list[DestinationCase]:
         case_iterable.CASE,
         case_klaviyo.CASE,
         case_segment.CASE,
+        case_hubspot.EVENT,
+        case_hubspot.EMAIL,
+        case_hubspot.CONTACT,
+        case_customerio.CASE,
     ]
