@@ -15,6 +15,8 @@ from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings, get_settings
 
 DESTINATIONS: Mapping[str, str] = {
+    "braze": "orchestration.destinations.braze",
+    "marketo": "orchestration.destinations.marketo",
     "webhook": "orchestration.destinations.webhook",
 }
 CAMPAIGNS_SEED = PROJECT_DIR / "seeds" / "campaigns.csv"
