@@ -2,7 +2,7 @@
 
 | action | what is sent | `platform_ref` |
 | --- | --- | --- |
-| `event` (default) | a custom event, POST /users/track | the event's name; the trigger's where it is empty |
+| `event` (default) | a custom event, POST /users/track | the event's name; the campaign's where it is empty |
 | `campaign` | an API-triggered campaign, POST /campaigns/trigger/send | the campaign id |
 | `canvas` | an API-triggered Canvas, POST /canvas/trigger/send | the Canvas id |
 
@@ -24,18 +24,22 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestration.destinations.base import Capabilities, CrashPolicy, OutboxRow, Outcome, RateLimit, SendResult
 from orchestration.destinations.batches import BatchDestination, ItemFailure, settle
-from orchestration.destinations.environment import (
-    action_of,
-    read_settings,
-    required,
-    required_address,
-    wrong_campaign,
-)
 from orchestration.destinations.http import HttpClient, judge_by_status
 from orchestration.destinations.repeats import without_repeats
 from orchestration.destinations.settings import PushSettings
+from orchestration.destinations.vendors import (
+    OTHER_TRY,
+    BaseUrl,
+    action_of,
+    event_name_of,
+    payload_of,
+    properties_of,
+    read_settings,
+    required_secret,
+    wrong_campaign,
+)
 from orchestration.destinations.wire import Answer, Meaning, Request, Verdict, wait_of, wait_until_epoch
-from orchestration.errors import PermanentDeliveryError
+from orchestration.errors import ConfigError, PermanentDeliveryError
 from orchestration.settings import Settings
 
 TRACK, SEND = "track", "send"  # what shares a rate limit
@@ -52,7 +56,7 @@ CAPABILITIES = Capabilities(
     deduplicates=False,
     crash_policy=CrashPolicy.HOLD,
     can_reconcile=False,
-    permanent_statuses=frozenset(range(400, 500)) - {401, 403, 404, 408, 425, 429},
+    permanent_statuses=frozenset(range(400, 500)) - {401, 403, 404} - OTHER_TRY,
     # 401 and 404: the key is unknown. 403: the account or the key's permissions (Errors and responses).
     endpoint_statuses=frozenset({401, 403, 404}),
     # A workspace's limits (Rate limits); the second is shared with most other endpoints.
@@ -73,7 +77,7 @@ class BrazeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRIPLINE_BRAZE_", extra="ignore")
 
-    base_url: str | None = Field(default=None, description="the REST endpoint of your cluster")
+    base_url: BaseUrl | None = Field(default=None, description="the REST endpoint of your cluster")
     api_key: SecretStr | None = Field(default=None, description="a REST API key, not an SDK key")
     user_id_is_external_id: bool = Field(
         default=False, description="Braze's external ids are the user ids of the events; no trait is needed then"
@@ -91,11 +95,13 @@ def configured(settings: Settings) -> Capabilities:
 def create(settings: Settings) -> BrazeDestination:
     """Raises ConfigError where TRIPLINE_BRAZE_BASE_URL or TRIPLINE_BRAZE_API_KEY is missing or unusable."""
     own, push_settings, capabilities = read_settings(BrazeSettings), PushSettings(), configured(settings)
-    base_url = required_address(own, "base_url", "it looks like https://rest.iad-01.braze.com; see Settings, APIs")
-    key = required(own, "api_key", "make one under Settings, APIs and Identifiers, with the permissions users.track, …")
+    if not own.base_url:
+        raise ConfigError("TRIPLINE_BRAZE_BASE_URL is not set", "your cluster's, such as https://rest.iad-01.braze.com")
+    whose = "make a REST API key under Settings, APIs and Identifiers, with the permission users.track"
+    key = required_secret(own.api_key, "TRIPLINE_BRAZE_API_KEY", whose)
     client = HttpClient(
         "braze",
-        base_url,
+        own.base_url,
         capabilities,
         push_settings,
         secrets=(key,),
@@ -127,7 +133,7 @@ class BrazeDestination(BatchDestination):
         return [part for batch in super()._cut(rows) for part in without_repeats(batch, self._identity)]
 
     def encode(self, rows: Sequence[OutboxRow]) -> Request:
-        action = action_of(rows[0], PATHS, "event")
+        action = action_of(rows[0], tuple(PATHS))
         if action == "event":
             return Request.of_json(PATHS[action], {"events": [self._event(row) for row in rows]}, scope=TRACK)
         if not rows[0].platform_ref:
@@ -163,7 +169,7 @@ class BrazeDestination(BatchDestination):
     def _event(self, row: OutboxRow) -> dict[str, Any]:
         event = {
             **self._user(row),
-            "name": row.platform_ref or row.trigger_name,
+            "name": event_name_of(row),
             "time": f"{row.matched_at.isoformat(timespec='milliseconds')}Z",
             "properties": _properties(row),
         }
@@ -206,13 +212,7 @@ _by_status = judge_by_status(CAPABILITIES)
 
 
 def _properties(row: OutboxRow) -> dict[str, Any]:
-    payload = json.loads(row.payload)
-    names = ("trigger", "campaign", "variant", "decided_at")
-    return {
-        **payload["properties"],
-        **{name: payload[name] for name in names if payload.get(name) is not None},
-        "tripline_key": row.idempotency_key,
-    }
+    return {**properties_of(payload_of(row)), "tripline_key": row.idempotency_key}
 
 
 def _named(body: Mapping[str, Any], rows: int) -> dict[int, str]:

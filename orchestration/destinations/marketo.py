@@ -16,20 +16,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestration.destinations.base import Capabilities, CrashPolicy, OutboxRow, Outcome, RateLimit, SendResult
-from orchestration.destinations.environment import (
-    action_of,
-    read_settings,
-    required,
-    required_address,
-    wrong_campaign,
-)
 from orchestration.destinations.marketo_reading import activity_types, held_keys
 from orchestration.destinations.marketo_session import Session
 from orchestration.destinations.marketo_settings import MarketoSettings
 from orchestration.destinations.marketo_steps import Activities, Leads, Requested, is_unknown_lead, mail_of
 from orchestration.destinations.settings import PushSettings
+from orchestration.destinations.vendors import OTHER_TRY, action_of, read_settings, required_secret, wrong_campaign
 from orchestration.destinations.wire import Request
-from orchestration.errors import DeliveryError, PermanentDeliveryError
+from orchestration.errors import ConfigError, DeliveryError, PermanentDeliveryError
 from orchestration.settings import Settings
 
 ACTIONS = ("activity", "campaign")
@@ -41,7 +35,7 @@ CAPABILITIES = Capabilities(
     deduplicates=False,
     crash_policy=CrashPolicy.RECONCILE,
     can_reconcile=True,
-    permanent_statuses=frozenset(range(400, 500)) - {401, 403, 404, 408, 425, 429},
+    permanent_statuses=frozenset(range(400, 500)) - {401, 403, 404} - OTHER_TRY,
     endpoint_statuses=frozenset({403, 404}),
     # Of the whole instance, shared with every other integration; Adobe advises to use half, and five calls at once of
     # the ten that it allows. The 50,000 calls a day are not spread over the day: 607 says when they are used up.
@@ -64,13 +58,17 @@ CAPABILITIES = Capabilities(
 def create(settings: Settings) -> MarketoDestination:
     """Raises ConfigError where TRIPLINE_MARKETO_BASE_URL, _CLIENT_ID or _CLIENT_SECRET is missing or unusable."""
     own = read_settings(MarketoSettings)
-    where = "see Admin, Integration, Web Services; it looks like https://123-ABC-456.mktorest.com"
-    base_url = required_address(own, "base_url", where).removesuffix("/rest")
-    identity_url = required_address(own, "identity_url", where) if own.identity_url else f"{base_url}/identity"
+    if not own.base_url:
+        hint = "see Admin, Integration, Web Services; it looks like https://123-ABC-456.mktorest.com"
+        raise ConfigError("TRIPLINE_MARKETO_BASE_URL is not set", hint)
+    base_url = own.base_url.removesuffix("/rest")
     whose = "see Admin, Integration, LaunchPoint, View Details of the custom service"
-    client_id, client_secret = required(own, "client_id", whose), required(own, "client_secret", whose)
+    client_id = required_secret(own.client_id, "TRIPLINE_MARKETO_CLIENT_ID", whose)
+    client_secret = required_secret(own.client_secret, "TRIPLINE_MARKETO_CLIENT_SECRET", whose)
     push_settings = PushSettings()
-    session = Session(base_url, identity_url, client_id, client_secret, CAPABILITIES, push_settings)
+    session = Session(
+        base_url, own.identity_url or f"{base_url}/identity", client_id, client_secret, CAPABILITIES, push_settings
+    )
     return MarketoDestination(session, own, push_settings.batch_size_of("marketo", CAPABILITIES))
 
 
@@ -133,7 +131,7 @@ class MarketoDestination:
         self.session.close()
 
     def _action(self, row: OutboxRow) -> str:
-        return action_of(row, ACTIONS, "activity")
+        return action_of(row, ACTIONS)
 
     def _sort_out(self, rows: Sequence[OutboxRow]) -> tuple[list[OutboxRow], list[SendResult]]:
         """Rows whose campaign says what can be sent, and refusals of the others."""

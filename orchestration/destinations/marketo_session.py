@@ -15,6 +15,7 @@ from orchestration.destinations.base import Capabilities, CrashPolicy
 from orchestration.destinations.http import HttpClient, judge_by_status
 from orchestration.destinations.settings import PushSettings
 from orchestration.destinations.tokens import Token
+from orchestration.destinations.vendors import OTHER_TRY
 from orchestration.destinations.wire import Answer, Judge, Meaning, Request, Verdict
 from orchestration.errors import EndpointRefused, PermanentDeliveryError, RetryableDeliveryError, UnknownOutcome
 
@@ -38,7 +39,7 @@ IDENTITY = Capabilities(
     can_reconcile=False,
     permanent_statuses=frozenset(),
     # 401: client id or secret are wrong. Any other refusal is of the address, and a person's to mend, too.
-    endpoint_statuses=frozenset(range(400, 500)) - {408, 425, 429},
+    endpoint_statuses=frozenset(range(400, 500)) - OTHER_TRY,
 )
 
 

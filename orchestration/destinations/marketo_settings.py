@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestration.destinations.base import OutboxRow
 from orchestration.destinations.samples import sample_row
+from orchestration.destinations.vendors import BaseUrl
 
 ATTRIBUTES = {
     "trigger": "trigger",
@@ -28,8 +29,8 @@ class MarketoSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRIPLINE_MARKETO_", extra="ignore")
 
-    base_url: str | None = Field(default=None, description="the REST endpoint; a /rest at its end does no harm")
-    identity_url: str | None = Field(default=None, description="the Identity; by default /identity at the base URL")
+    base_url: BaseUrl | None = Field(default=None, description="the REST endpoint; a /rest at its end does no harm")
+    identity_url: BaseUrl | None = Field(default=None, description="the Identity; by default /identity at the base URL")
     client_id: SecretStr | None = None
     client_secret: SecretStr | None = None
     activity_type_id: int | None = Field(

@@ -14,11 +14,11 @@ from typing import Any
 
 from orchestration.destinations.base import Capabilities, OutboxRow, Outcome, SendResult
 from orchestration.destinations.batches import BatchDestination, ItemFailure, settle
-from orchestration.destinations.environment import wrong_campaign
 from orchestration.destinations.http import HttpClient
 from orchestration.destinations.marketo_session import LATER, LIMITED, UNKNOWN_LEAD, reasons_of
 from orchestration.destinations.marketo_settings import MarketoSettings, values_of
 from orchestration.destinations.repeats import without_repeats
+from orchestration.destinations.vendors import wrong_campaign
 from orchestration.destinations.wire import Answer, Request
 
 LEADS_AT_ONCE = 300

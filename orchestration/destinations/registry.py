@@ -16,7 +16,10 @@ from orchestration.settings import PROJECT_DIR, Settings, get_settings
 
 DESTINATIONS: Mapping[str, str] = {
     "braze": "orchestration.destinations.braze",
+    "iterable": "orchestration.destinations.iterable",
+    "klaviyo": "orchestration.destinations.klaviyo",
     "marketo": "orchestration.destinations.marketo",
+    "segment": "orchestration.destinations.segment",
     "webhook": "orchestration.destinations.webhook",
 }
 CAMPAIGNS_SEED = PROJECT_DIR / "seeds" / "campaigns.csv"
