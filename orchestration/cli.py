@@ -117,6 +117,29 @@ def release(
 
 
 @app.command()
+def preview(
+    campaign: Annotated[str | None, typer.Option(help="Only this campaign.")] = None,
+    destination: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Firings of each destination.")] = 10,
+    show_personal_data: Annotated[
+        bool, typer.Option("--show-personal-data", help="Show e-mail addresses, phone numbers, external ids and names.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What the next push would send, request by request; sends nothing."""
+    from orchestration.commands.preview import run
+
+    run(
+        out,
+        campaign=campaign,
+        destination=destination,
+        limit=limit,
+        is_redacted=not show_personal_data,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def demo(
     events: Annotated[int, typer.Option(min=2_000, help="Events of the simulated month.")] = 60_000,
     batches: Annotated[int, typer.Option(min=2, max=200, help="Micro-batches of the simulated month.")] = 10,

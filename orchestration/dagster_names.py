@@ -8,6 +8,8 @@ from orchestration.errors import TriplineError
 
 BATCH_JOB = "process_micro_batch_job"
 PUSH_JOB = "push_firings_job"
+DESTINATION_TAG = "tripline/destination"  # set by a person: push only this one
+DESTINATIONS_TAG = "tripline/destinations"  # set by the run: those it dealt with
 
 # Both have the instance's default limit, one run at a time. A push holds the warehouse for moments only, so it may
 # run beside a batch; two pushes would send the same rows.

@@ -93,12 +93,20 @@ class Turn:
             self._take_turns(None)
             logger.info("%s: a dry run, nothing was sent", self.name)
             return
-        destination = self.shared.registry.create(self.name, self.shared.settings)
+        destination = self._create()
         try:
             self._take_turns(destination)
         finally:
             self.shared.report.traffic[self.name] = destination.traffic
             destination.close()
+
+    def _create(self) -> Destination:
+        try:
+            return self.shared.registry.create(self.name, self.shared.settings)
+        except TriplineError:
+            raise
+        except Exception as error:  # a bug in one destination stops no other
+            raise _broken(self.name, error) from None
 
     def _take_turns(self, destination: Destination | None) -> None:
         """Claims and sends until nothing is due, `max_rows` are done, or a group brought no delivery."""
@@ -199,13 +207,17 @@ def send_group(destination: Destination, rows: Sequence[OutboxRow], policy: Cras
         results += [SendResult(row, Outcome.CANCELLED, answer=told) for row in gone]
         results += destination.send([row for row in open_rows if row.is_match_present])
     except Exception as error:  # a bug in one destination: its rows are in doubt, the other destinations go on
-        name, frames = rows[0].destination, "".join(traceback.format_tb(error.__traceback__))
-        # Without the error's own words: they may hold a URL with its token.
-        logger.error("destination %s broke: %s\n%s", name, type(error).__name__, frames)
-        problem = DeliveryError(f"{name} broke: {type(error).__name__}", "see the log; this is a bug")
+        problem = _broken(rows[0].destination, error)
     seen = {result.row.idempotency_key for result in results}
     lost = [row for row in rows if row.idempotency_key not in seen]
     return results + [SendResult(row, Outcome.UNKNOWN, answer="the destination did not say") for row in lost], problem
+
+
+def _broken(name: str, error: Exception) -> DeliveryError:
+    # Without the error's own words: they may hold a URL with its token.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("destination %s broke: %s\n%s", name, type(error).__name__, frames)
+    return DeliveryError(f"{name} broke: {type(error).__name__}", "see the log; this is a bug")
 
 
 def _has_failed(results: list[SendResult]) -> bool:

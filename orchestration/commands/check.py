@@ -18,7 +18,9 @@ def run(console: Console, *, as_json: bool) -> None:
     elif problems:
         console.print(format_problems(problems))
     else:
-        console.print(f"{models} triggers: no clock, no reading past the working set, the row contract kept, "
-                      "the same on DuckDB, Postgres, Spark, Snowflake and BigQuery")
+        console.print(
+            f"{models} triggers: no clock, no reading past the working set, the row contract kept, "
+            "the same on DuckDB, Postgres, Spark, Snowflake and BigQuery"
+        )
     if problems:
         raise typer.Exit(1)

@@ -30,5 +30,3 @@ def run(
     for name in [] if as_json else report.resting:
         console.print(f"{name}: failed too often in a row; it is tried again after a pause", style="yellow")
     report.raise_problems()
-
-

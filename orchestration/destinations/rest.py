@@ -44,7 +44,18 @@ ROW_FIELDS = (
 LIKE_A_SECRET = re.compile(r"auth|token|secret|key|cookie|password|signature", re.IGNORECASE)
 HARMLESS = frozenset({"idempotency-key", "x-idempotency-key"})
 
+
+def _dumps(value: Any, **options: Any) -> str:
+    def say_what_is_missing(leaf: Any) -> Any:
+        if isinstance(leaf, StrictUndefined):
+            str(leaf)  # raises UndefinedError, naming it
+        raise TypeError(f"{type(leaf).__name__} is nothing that JSON has")
+
+    return json.dumps(value, default=say_what_is_missing, **options)
+
+
 JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+JINJA.policies["json.dumps_function"] = _dumps
 
 
 class SecretHeader(BaseModel):

@@ -71,10 +71,26 @@ create table behavior.int_user_behavior (
 );
 
 create table triggers.campaign_outbox (
+    outbox_seq bigint,
     idempotency_key varchar,
+    decision_id varchar,
     destination varchar,
+    campaign varchar,
+    trigger_name varchar,
+    user_id varchar,
+    matched_at timestamp,
     decided_at timestamp,
     is_match_present boolean,
+    action varchar,
+    platform_ref varchar,
+    email varchar,
+    phone varchar,
+    external_ids json,
+    address_kinds varchar[],
+    is_address_overdue boolean,
+    has_new_address boolean,
     delivery_status varchar,
+    attempts bigint,
     retry_at timestamp,
+    payload json,
 );

@@ -207,6 +207,9 @@ class ScriptedServer:
         """One step for each of the next requests; good manners after them."""
         self._script.extend(steps)
 
+    def forget_script(self) -> None:
+        self._script.clear()
+
     def enforce(self, requests: int, seconds: float) -> None:
         """At most so many requests in any window of so many seconds, by the time of arrival."""
         self._limits.append((requests, seconds, deque()))

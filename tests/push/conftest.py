@@ -38,13 +38,15 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
         time.sleep(0.01)
 
 
-def model_sql(name: str) -> str:
-    """A model of the activation layer as the project itself defines it, on the tables of one schema."""
+def model_sql(name: str, queue: str | None = "triggers.campaign_queue") -> str:
+    """A model of the activation layer as the project itself defines it, on the tables of one schema. `queue` is what
+    an earlier build left, if anything."""
     names: dict[str, Any] = {
         "ref": lambda name: f"triggers.{name}",
         "source": lambda schema, name: f"{schema}.{name}",
-        "get_queue": lambda: "triggers.campaign_queue",
+        "get_queue": lambda: queue,
         "assert_inputs_are_built_along": lambda: "",
+        "config": lambda **_: "",
     }
     for macro in ("cross_db/iso_time_of", "activation/campaign_payload", "activation/queued_deliveries"):
         module = jinja2.Template((PROJECT_DIR / "macros" / f"{macro}.sql").read_text()).make_module(names)
@@ -113,13 +115,37 @@ class Shop:
         self.path = path
         with connect(path) as connection:
             connection.execute((HERE / "warehouse_of_firings.sql").read_text())
-            for view in ("campaign_backlog", "campaign_outbox"):
+            for view in ("campaign_backlog", "campaign_outbox", "campaign_history", "dead_letters"):
                 connection.execute(f"create view triggers.{view} as {model_sql(view)}")
         self.add_campaign("come_back", "webhook")
 
-    def add_campaign(self, campaign: str, destination: str) -> None:
-        columns = "campaign, destination, is_enabled"
-        self.run(f"insert into triggers.campaigns ({columns}) values ('{campaign}', '{destination}', 'true')")
+    def add_campaign(
+        self, campaign: str, destination: str, action: str | None = None, platform_ref: str | None = None
+    ) -> None:
+        row = [campaign, destination, "true", action, platform_ref]
+        with connect(self.path) as connection:
+            connection.execute("insert into triggers.campaigns values (?, ?, ?, ?, ?)", row)
+
+    def know(self, user: str, email: str | None = None, phone: str | None = None, **external_ids: str) -> None:
+        """What the profile of a user says from now on."""
+        kinds = [kind for kind, value in (("email", email), ("phone", phone)) if value] + sorted(external_ids)
+        with connect(self.path) as connection:
+            connection.execute("delete from triggers.user_profiles where user_id = ?", [user])
+            connection.execute(
+                "insert into triggers.user_profiles values (?, ?, ?, ?, ?, '{}', now())",
+                [user, email, phone, json.dumps(external_ids), kinds],
+            )
+
+    def set_clock(self, at: str) -> None:
+        """The clock of the latest batch, UTC."""
+        self.run(f"update triggers.int_batch__limits set clock_at = timestamp '{at}'")
+
+    def age_log(self, seconds: float) -> None:
+        """As if everything in the log had been written so much earlier."""
+        self.run(
+            f"update triggers.campaign_deliveries set recorded_at = recorded_at - to_seconds({seconds}),"
+            f" retry_at = retry_at - to_seconds({seconds})"
+        )
 
     def fire(self, rows: int, *, first: int = 0, campaign: str = "come_back") -> None:
         with connect(self.path) as connection:

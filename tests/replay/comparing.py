@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any
 from tests.replay.deciding import Decision
 from tests.replay.evaluator import CopyKey, Counts, Evaluator, Match, Truth
 from tests.replay.harness import ask
+from tests.replay.profiling import Profile, canonical
+from tests.replay.reading import Spelled
 from tests.replay.rules import Rules, first_at, local_day
 from tests.replay.streams import family_of, to_iso
 
@@ -49,6 +52,17 @@ VISITS = """
     from behavior.int_visits
 """
 CONSENTS = "select user_id, utc_day, is_granted, said_at from behavior.int_daily_consents"
+PROFILES = """
+    select user_id, email, phone, external_ids, address_kinds, traits, epoch_us(updated_at)
+    from triggers.user_profiles
+"""
+TRAITS = "select user_id, utc_day, trait_name, trait_value, said_at from behavior.int_daily_traits"
+OUTBOX = "select decision_id, destination from triggers.campaign_outbox"
+TO_BE_TOLD = """
+    select firings.decision_id, campaigns.destination
+    from triggers.trigger_firings as firings
+    inner join config.campaigns as campaigns on firings.campaign = campaigns.campaign
+"""
 QUARANTINED = "select batch_id, raw_text, reason from raw.quarantined_events"
 
 
@@ -154,10 +168,30 @@ def compare_visits(warehouse: Path, truth: Truth, rules: Rules) -> list[Differen
     return _both_ways("int_visits", ask(warehouse, VISITS), mine, lambda row: family_of(row[0]))
 
 
+def compare_profiles(warehouse: Path, evaluator: Evaluator, kinds: Mapping[str, str]) -> list[Difference]:
+    """triggers.user_profiles: the latest word on every trait, and the addresses in them."""
+    theirs = [
+        Profile(user, email, phone, _same_json(ids), tuple(held), _same_json(traits), at)
+        for user, email, phone, ids, held, traits, at in ask(warehouse, PROFILES)
+    ]
+    return _both_ways("user_profiles", theirs, evaluator.profiles(kinds), lambda row: family_of(row.user_id))
+
+
+def _same_json(text: str) -> str:
+    return canonical(json.loads(text, parse_int=Spelled, parse_float=Spelled))
+
+
+def compare_outbox(warehouse: Path) -> list[Difference]:
+    """Where nothing was sent, every firing waits, for each destination once."""
+    return _both_ways("campaign_outbox", ask(warehouse, OUTBOX), ask(warehouse, TO_BE_TOLD), lambda row: "")
+
+
 def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:
     """What a full refresh would have made of the same events."""
     found: list[Difference] = []
-    for table, query in (("trigger_matches", MATCHES), ("int_visits", VISITS), ("int_daily_consents", CONSENTS)):
+    tables = {"trigger_matches": MATCHES, "int_visits": VISITS, "int_daily_consents": CONSENTS}
+    tables |= {"int_daily_traits": TRAITS, "user_profiles": PROFILES}
+    for table, query in tables.items():
         theirs, mine = ([_hashable(row) for row in ask(place, query)] for place in (warehouse, anew))
         differences = _both_ways(table, theirs, mine, lambda row: family_of(str(row[0])))
         found += [replace(one, side=one.side.replace("evaluator", "full refresh")) for one in differences]

@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from hashlib import md5
 
+from tests.replay.profiling import Profile, profile_of
 from tests.replay.reading import Event, Refused, consented, first_links, read_line
 from tests.replay.rules import ABSENCE, TRIGGERS, Owned, Rules, Visit, split_visits
 
@@ -155,6 +156,11 @@ class Evaluator:
             if said and not min(word for at, word in said if at == max(said)[0]):
                 refused.add(user)
         return refused
+
+    def profiles(self, kinds: Mapping[str, str]) -> list[Profile]:
+        """Of everybody who ever identified; `kinds`: which traits are addresses, and of what kind."""
+        found = (profile_of(user, events, kinds) for user, events in self.events_by_user().items())
+        return [one for one in found if one is not None]
 
     def truth(self) -> Truth:
         """Judge every user; those whose events are the same as last time are not judged again."""

@@ -17,7 +17,7 @@ BUILD = f"{STEP}build"
 SEEDS = f"{STEP}seeds "
 RUN = f"{STEP}run "
 # A build without one of these is not finished, whatever else it built.
-STATE = ("int_batch__affected_users", "int_identity_log", "int_visits", "trigger_matches")
+STATE = ("int_batch__affected_users", "int_identity_log", "int_visits", "int_daily_traits", "trigger_matches")
 
 
 @dataclass(frozen=True)

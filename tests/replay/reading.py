@@ -53,6 +53,8 @@ class Event:
     price: Decimal | None
     quantity: Decimal | None
     consent: Any = field(compare=False)
+    traits: Any = field(compare=False)
+    """What an identify call says of the user, as parsed, {} where it says nothing; None for every other event."""
 
     @property
     def copy_key(self) -> tuple[str, str | None, str | None, int | None]:
@@ -212,6 +214,7 @@ def read_line(text: str, batch_id: int, seq: int, loaded_at: int, future_lands_a
         price=to_number(properties.get("price")),
         quantity=to_number(properties.get("quantity")),
         consent=context.get("consent"),
+        traits=to_object(message.get("traits")) if to_text(message.get("type")) == "identify" else None,
     )
 
 

@@ -18,6 +18,8 @@ from tests.replay.comparing import (
     compare_decisions,
     compare_events,
     compare_matches,
+    compare_outbox,
+    compare_profiles,
     compare_quarantine,
     compare_tables,
     compare_undecided,
@@ -130,8 +132,10 @@ class Replay:
             *compare_counts(self.warehouse, self.counts, self.clocks),
             *compare_visits(self.warehouse, truth, self.evaluator.rules),
             *compare_matches(self.warehouse, truth),
+            *compare_profiles(self.warehouse, self.evaluator, self.seeded[self.active].profile_kinds),
             *compare_undecided(self.warehouse, truth, self.watermark),
             *(compare_decisions(self.warehouse, self.ledger) if self.is_deciding else []),
+            *(compare_outbox(self.warehouse) if self.is_deciding else []),
         ]
 
     def differences_to_full_refresh(self) -> list[Difference]:

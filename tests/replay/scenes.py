@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.replay.reading import DAY, HOUR, MINUTE, SECOND
+from tests.replay.saying import traits
 
 SPELLINGS = {
     "product_viewed": ("Product Viewed", "productViewed", "product-viewed", "product_viewed", " Product  Viewed! "),
@@ -31,6 +32,7 @@ class Act:
     what: str
     properties: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
+    traits: dict[str, Any] | None = None
     user: str | None = None
     device: str | None = None
     is_last: bool = False
@@ -45,6 +47,8 @@ class Act:
             body["properties"] = self.properties
         if self.context:
             body["context"] = self.context
+        if self.traits is not None:
+            body["traits"] = self.traits
         return body
 
 
@@ -100,7 +104,8 @@ def wear(random: Random, name: str, acts: list[Act]) -> list[Act]:
 
 
 def _link(random: Random, at: int, user: str, device: str, *, is_last: bool) -> Act:
-    return Act(at, random.choice(("identify", "email_delivered", "alias")), {}, {}, user, device, is_last)
+    what = random.choice(("identify", "email_delivered", "alias"))
+    return Act(at, what, traits=traits(random), user=user, device=device, is_last=is_last)
 
 
 def dwell(random: Random, name: str, origin: int) -> list[Act]:
@@ -261,6 +266,16 @@ def refusing(random: Random, name: str, origin: int) -> list[Act]:
     ]
 
 
+def identifying(random: Random, name: str, origin: int) -> list[Act]:
+    """Somebody who says who they are, again and again: around midnight, at one instant, before and after a link."""
+    midnight, acts = origin + DAY, mixed_acts(random, origin)[:6]
+    for _ in range(random.randint(2, 8)):
+        at = random.choice((midnight, midnight + random.choice((-DAY, 5 * HOUR, DAY)), random.choice(acts).at))
+        what = random.choice(("identify", "identify", "identify", "identify", "group", "Identify"))
+        acts.append(Act(at + edge(random), what, traits=traits(random), is_last=random.random() < 0.3))
+    return wear(random, name, acts)
+
+
 def mixed_acts(random: Random, origin: int) -> list[Act]:
     """Everything, on a grid coarse enough for ties, over a day or two."""
     acts, at = [], origin + random.randrange(24) * HOUR
@@ -296,4 +311,5 @@ SCENES: dict[str, Scene] = {
     "links": links,
     "mixed": mixed,
     "refusing": refusing,
+    "identifying": identifying,
 }

@@ -29,6 +29,8 @@ class Seeded:
     terms: Terms
     allowed_lateness: int
     consent_category: str
+    profile_kinds: Mapping[str, str]
+    """Trait -> email, phone, or the name of an external id."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Change:
     thresholds: Mapping[tuple[str, str], str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     passive: tuple[str, ...] = ()
+    traits: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -88,6 +91,7 @@ CHANGES = {
             "lapsed_wait": 3 * HOUR,
         },
     ),
+    "more traits": Change(traits={"plan": "plan_id", "a/b~c": "odd_id"}),
     "passive views": Change(passive=("product_viewed", "signed_in")),
     "passive pages": Change(
         passive=("page_viewed", "product_added", "checkout_started"),
@@ -105,6 +109,7 @@ def make_seeded(folder: Path, name: str) -> Seeded:
             THRESHOLDS: {(trigger, "default", parameter): value for (trigger, parameter), value in thresholds.items()},
             "settings.csv": {(setting,): value for setting, value in change.settings.items()},
             "passive_events.csv": {(event,): "" for event in change.passive},
+            "profile_traits.csv": dict.fromkeys(change.traits.items(), ""),
         },
     )
     passive = frozenset(row["event_name"] for row in _rows(project, "passive_events.csv"))
@@ -117,7 +122,8 @@ def make_seeded(folder: Path, name: str) -> Seeded:
         cap_period=int(settings["frequency_cap_period_seconds"]) * SECOND,
     )
     lateness = int(settings["allowed_lateness_seconds"]) * SECOND
-    return Seeded(project, rules, terms, lateness, settings["consent_category"])
+    kinds = {row["trait_name"]: row["kind"] for row in _rows(project, "profile_traits.csv")}
+    return Seeded(project, rules, terms, lateness, settings["consent_category"], kinds)
 
 
 def _policy(row: Mapping[str, str]) -> Policy:

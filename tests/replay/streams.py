@@ -55,7 +55,7 @@ class Shape:
     starts_at: datetime = datetime(2024, 3, 4, tzinfo=UTC)
     days: int = 12
     """The scenes begin in this many days; their consequences may run on for weeks."""
-    scenes: tuple[str, ...] = (*SCENES, "related", "checkout", "checkout", "cart", "valuable")
+    scenes: tuple[str, ...] = (*SCENES, "identifying", "related", "checkout", "checkout", "cart", "valuable")
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,8 @@ def _copy(message: dict[str, Any], random: Random) -> str:
         again["receivedAt"] = _shifted(again["receivedAt"], random.choice((-HOUR, -20 * MINUTE, -1, 0, 1, 20 * MINUTE)))
     if random.random() < 0.4 and isinstance(again.get("properties"), dict):
         again["properties"]["price"] = random.choice((0, "99.99", 250, None, "dear"))
+    if random.random() < 0.4 and isinstance(again.get("traits"), dict):
+        again["traits"]["email"] = random.choice(("copy@shop.example", None))
     return json.dumps(again, separators=random.choice(((",", ":"), (", ", ": "))))
 
 
@@ -206,6 +208,7 @@ def family_of(identifier: str) -> str:
     return identifier.removeprefix("anon:").split("-")[0]
 
 
+LINKING = ("links", "links", "identifying", "mixed", "cart", "lapsed", "long_visit", "valuable", "related", "checkout")
 SHAPES: dict[str, Shape] = {
     "in order": Shape(lateness=0.0, copies=0.03),
     "weeks late": Shape(lateness=0.35),
@@ -213,7 +216,7 @@ SHAPES: dict[str, Shape] = {
     "clock change": Shape(starts_at=datetime(2024, 3, 5, tzinfo=UTC), days=8),
     "links last": Shape(
         copies=0.15,
-        scenes=("links", "links", "mixed", "cart", "lapsed", "long_visit", "valuable", "related", "checkout"),
+        scenes=LINKING,
     ),
 }
 """One history of 20 batches each; seeds choose among infinitely many."""

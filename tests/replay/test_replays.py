@@ -49,8 +49,8 @@ KINDS = {
     "links last, builds that stop": Kind("links last", Plan(whole=0.5, halves=0.4)),
     "a clock change, seeds that change": Kind(
         "clock change",
-        Plan(whole=0.6, seeds=(5, 1, 8, 2, 12, 3, 14, 4, 18, 5)),
-        ("shipped", "New York", "short waits", "late watermark", "passive views", "wide windows"),
+        Plan(whole=0.6, seeds=(5, 1, 8, 2, 10, 6, 12, 3, 14, 4, 18, 5)),
+        ("shipped", "New York", "short waits", "late watermark", "passive views", "wide windows", "more traits"),
     ),
 }
 

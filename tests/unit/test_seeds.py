@@ -82,6 +82,26 @@ WRONG: dict[str, tuple[str, Callable[[str], str], str]] = {
         lambda text: text.replace("win_back,webhook,true", "win_back,webhook,yes"),
         "seeds/campaigns.csv, row win_back: is_enabled 'yes' is not true or false",
     ),
+    "an action that is no word": (
+        "campaigns.csv",
+        lambda text: text.replace("cart_reminder,webhook,true,,", "cart_reminder,webhook,true,event?,"),
+        "seeds/campaigns.csv, row cart_reminder: action 'event?' is not a word",
+    ),
+    "two traits that are one address": (
+        "profile_traits.csv",
+        lambda text: text + "mail,email,a second address\n",
+        "seeds/profile_traits.csv, row mail: kind 'email' stands there twice",
+    ),
+    "a trait that stands there twice": (
+        "profile_traits.csv",
+        lambda text: text + "phone,landline,again\n",
+        "seeds/profile_traits.csv, row phone: stands there twice",
+    ),
+    "a trait of no kind": (
+        "profile_traits.csv",
+        lambda text: text + "nickname,,nothing\n",
+        "seeds/profile_traits.csv, row nickname: kind '' is not a word",
+    ),
     "a passive event that stands there twice": (
         "passive_events.csv",
         lambda text: text + "order_shipped,again\n",

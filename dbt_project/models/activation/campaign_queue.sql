@@ -1,3 +1,4 @@
+{{ config(materialized='table') }}
 {{ assert_inputs_are_built_along() }}
 -- The outbox as this build leaves it: what was open, less what the log settled, and what fired since. A firing is
 -- addressed once, to the destinations that its campaign has then: one that is added later gets no old firings.
@@ -53,14 +54,13 @@ added as (
         struct_extract(news.latest, 'retry_at') as retry_at,
         coalesce(news.attempts, 0) as attempts,
         news.address_hash as tried_address_hash,
-
         cast(null as bigint) as known_delivery_seq
     from addressed
     cross join queue_mark
     cross join limits
     left join news on addressed.idempotency_key = news.idempotency_key
     {% if queue %}
-    where not exists (select 1 from queued where queued.idempotency_key = addressed.idempotency_key)
+    where not exists (select 1 from queued where queued.decision_id = addressed.decision_id)
     {% else %}
     -- Of a queue that was lost, what was never tried comes back only while it is fresh.
     where
