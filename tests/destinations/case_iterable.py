@@ -88,7 +88,11 @@ class Iterable(FakePlatform):
 
 CASE = DestinationCase(
     name="iterable",
-    environment=lambda url: {"TRIPLINE_ITERABLE_API_KEY": KEY, "TRIPLINE_ITERABLE_BASE_URL": url},
+    environment=lambda url: {
+        "TRIPLINE_ITERABLE_API_KEY": KEY,
+        "TRIPLINE_ITERABLE_BASE_URL": url,
+        "TRIPLINE_PUSH_RATE_LIMITS": '{"iterable": [[1000, 1]]}',  # its own are slow to wait for
+    },
     wrong_credentials={"TRIPLINE_ITERABLE_API_KEY": "canary0iterable0wrong0key"},
     secrets=(KEY, "canary0iterable0wrong0key"),
     fake=Iterable,

@@ -120,7 +120,11 @@ def wrong_in_body(seen: Seen) -> list[str]:
 
 CASE = DestinationCase(
     name="klaviyo",
-    environment=lambda url: {"TRIPLINE_KLAVIYO_API_KEY": KEY, "TRIPLINE_KLAVIYO_BASE_URL": url},
+    environment=lambda url: {
+        "TRIPLINE_KLAVIYO_API_KEY": KEY,
+        "TRIPLINE_KLAVIYO_BASE_URL": url,
+        "TRIPLINE_PUSH_RATE_LIMITS": '{"klaviyo": [[1000, 1]]}',  # its own are slow to wait for
+    },
     wrong_credentials={"TRIPLINE_KLAVIYO_API_KEY": "pk_canary0of0another0account"},
     secrets=(KEY, "pk_canary0of0another0account"),
     fake=Klaviyo,
