@@ -40,7 +40,7 @@ EVENT = {
     "oneOf": exactly_one("external_id", "user_alias", "braze_id", "email", "phone"),
     "additionalProperties": False,
     "properties": {
-        **{name: TEXT for name in ("external_id", "braze_id", "email", "phone", "app_id", "name")},
+        **dict.fromkeys(("external_id", "braze_id", "email", "phone", "app_id", "name"), TEXT),
         "user_alias": {"type": "object"},
         "time": {
             "type": "string",

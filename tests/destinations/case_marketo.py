@@ -111,7 +111,8 @@ class Marketo(FakePlatform):
 
     def accept(self, seen: Seen, failures: Mapping[int, str]) -> Reply:
         if seen.path != ACTIVITIES:
-            return done([{"id": 3712}])
+            gone = [lead["id"] for lead in seen.json()["input"]["leads"] if lead["id"] in self.gone]
+            return failed(1004, f"Lead {gone} not found") if gone else done([{"id": 3712}])
         result: list[dict[str, Any]] = []
         for index, one in enumerate(seen.json()["input"]):
             if index in failures or one["leadId"] in self.gone:
