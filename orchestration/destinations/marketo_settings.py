@@ -48,8 +48,9 @@ class MarketoSettings(BaseSettings):
     partition_name: str | None = Field(default=None, description="the partition that new leads belong to")
     settle_seconds: float = Field(
         default=300.0,
-        ge=90,
-        description="what is in doubt is read back after so long; Marketo works on an activity for up to 90 s",
+        ge=0,
+        description="what is in doubt is read back after so long; Marketo works on an activity for up to 90 s, so that "
+        "less risks sending twice",
     )
 
     @field_validator("attributes", "tokens")

@@ -201,6 +201,7 @@ CASE = DestinationCase(
         "TRIPLINE_MARKETO_CLIENT_ID": CLIENT_ID,
         "TRIPLINE_MARKETO_CLIENT_SECRET": SECRET,
         "TRIPLINE_MARKETO_ACTIVITY_TYPE_ID": str(ACTIVITY_TYPE),
+        "TRIPLINE_MARKETO_SETTLE_SECONDS": "0",
     },
     wrong_credentials={"TRIPLINE_MARKETO_CLIENT_SECRET": "canary-marketo-other"},
     secrets=(SECRET, TOKEN, "canary-marketo-other", CLIENT_ID),
