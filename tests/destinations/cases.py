@@ -43,10 +43,12 @@ class DestinationCase:
 
 def all_cases() -> list[DestinationCase]:
     from tests.destinations import (
+        case_braze,
         case_customerio,
         case_hubspot,
         case_iterable,
         case_klaviyo,
+        case_marketo,
         case_rest,
         case_segment,
         case_webhook,
@@ -56,8 +58,10 @@ def all_cases() -> list[DestinationCase]:
         case_webhook.SINGLE,
         case_webhook.BATCH,
         case_rest.BATCH,
+        case_braze.CASE,
         case_iterable.CASE,
         case_klaviyo.CASE,
+        case_marketo.CASE,
         case_segment.CASE,
         case_hubspot.EVENT,
         case_hubspot.EMAIL,
