@@ -69,6 +69,12 @@ create table behavior.int_user_behavior (
     last_active_at timestamp
 );
 
+create table triggers.campaign_backlog (
+    outbox_seq bigint,
+    destination varchar,
+    campaign varchar,
+);
+
 create table triggers.campaign_outbox (
     outbox_seq bigint,
     idempotency_key varchar,
