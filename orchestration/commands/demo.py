@@ -84,7 +84,7 @@ def _run_shop(console: Console, shop: Shop, home: Path) -> None:
     arriving.mkdir(parents=True)
     shop.prepare(arriving)
     with local_platform(home) as platform:
-        settings = Settings(home=home)
+        settings = Settings.all_in(home)
         _load_and_build(console, settings, sorted(arriving.iterdir()))
         words = "a Dagster sensor pushes what fired"
         with console.status(f"{words} (starting Dagster takes about 20 seconds)") as status:

@@ -108,7 +108,7 @@ def _paths(settings: Settings) -> Paths:
         published=str(settings.published_path),
         landing=str(settings.landing_path),
         sources=str(settings.sources_path),
-        dagster_home=str(settings.dagster_home),
+        dagster_home=str(settings.dagster_path),
         dbt_target=str(settings.dbt_target),
     )
 

@@ -53,7 +53,7 @@ def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None
     dagster_home = write_dagster_home(settings)
     log = settings.home / "logs" / "dagster-daemon.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "TRIPLINE_HOME": str(settings.home), "DAGSTER_HOME": str(dagster_home)}
+    environment = {**os.environ, **settings.place_variables, "DAGSTER_HOME": str(dagster_home)}
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "orchestration.definitions"]
     with log.open("wb") as output:
         daemon = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
