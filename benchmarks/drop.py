@@ -79,7 +79,7 @@ def _round(settings: Settings, platform: CampaignPlatform, dagster: subprocess.P
     user = f"user-{uuid.uuid4().hex[:12]}"
     dropped = _drop(settings.landing_path, user)
     delivered = _wait(lambda: _delivered_at(platform, user), dagster)
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with DagsterInstance.from_config(str(settings.dagster_path)) as instance:
         batch = _run_after(instance, BATCH_JOB, dropped)
         batch_parts, outbox_ready = _parts_of(instance, batch, dropped, None)
         push = _run_after(instance, PUSH_JOB, delivered)

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from orchestration.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-PLACES = ("warehouse", "published", "landing", "sources", "dagster_home")  # each can be moved out of the home
+PLACES = ("warehouse", "published", "landing", "sources", "destinations", "dagster_home")  # each can be moved out of the home
 
 
 class Settings(BaseSettings):
