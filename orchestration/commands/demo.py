@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestration.commands.report import render_report
 from orchestration.commands.services import ended_by_signals, firings_pushed_by_dagster, local_platform
-from orchestration.errors import ConfigError
+from orchestration.errors import ConfigError, WarehouseLocked
 from orchestration.named_sql import fetch_sql, literal, run_sql
 from orchestration.pipeline import run_batch
 from orchestration.publish import publish
@@ -61,10 +63,10 @@ def run(console: Console, *, events: int, batches: int, home: Path | None) -> No
             lambda folder: _simulate(folder, events, batches),
         ),
     ]
-    for number, shop in enumerate(shops, start=1):
-        console.rule(f"[bold]{number} of {len(shops)}  {shop.title}", align="left")
-        console.print(shop.note, highlight=False)
-        with ended_by_signals():
+    with _alone(home), ended_by_signals():
+        for number, shop in enumerate(shops, start=1):
+            console.rule(f"[bold]{number} of {len(shops)}  {shop.title}", align="left")
+            console.print(shop.note, highlight=False)
             _run_shop(console, shop, home / shop.name)
 
 
@@ -76,6 +78,21 @@ def _claim(home: Path) -> None:
         )
     home.mkdir(parents=True, exist_ok=True)
     (home / MARKER).touch()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Two demos in one folder would delete each other's shops."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise WarehouseLocked(f"another demo runs in {home}", "wait for it, or name another folder: --home") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run_shop(console: Console, shop: Shop, home: Path) -> None:

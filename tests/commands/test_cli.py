@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from orchestration.cli import main
+from orchestration.commands.demo import MARKER
 from orchestration.commands.doctor import doctor
 from orchestration.errors import ConfigError
 from orchestration.load import load_batch, waiting_files
@@ -153,3 +155,13 @@ def test_the_demo_deletes_nothing_that_an_earlier_demo_did_not_leave(run: Run, t
     assert code == 2
     assert "has something else in it" in said
     assert mine.read_bytes() == b"mine"
+
+
+def test_two_demos_do_not_delete_each_others_shops(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    home.mkdir()
+    (home / MARKER).touch()
+    with FileLock(home / ".lock"):
+        code, _, said = run("demo", "--home", str(home))
+    assert code == 75
+    assert said.startswith(f"error: another demo runs in {home}\n")
