@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from orchestration.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-PLACES = ("warehouse", "published", "landing", "sources", "destinations", "dagster_home")  # each can be moved out of the home
+# Each can be moved out of the home.
+PLACES = ("warehouse", "published", "landing", "sources", "destinations", "dagster_home")
 
 
 class Settings(BaseSettings):
