@@ -110,8 +110,13 @@ def last_seq(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def find_due(connection: duckdb.DuckDBPyConnection, look: Look, now: datetime) -> None:
-    """Makes the temporary view push_due and what it stands on; works on a read-only connection too."""
+def find_due(
+    connection: duckdb.DuckDBPyConnection, look: Look, now: datetime, line: Sequence[int] | None = None
+) -> None:
+    """Makes the temporary view push_due and what it stands on; works on a read-only connection too.
+
+    `line`: only these numbers of the outbox, at least one.
+    """
     run_sql(connection, "push_sources_history" if look.is_history else "push_sources")
     given = [
         {
@@ -127,7 +132,18 @@ def find_due(connection: duckdb.DuckDBPyConnection, look: Look, now: datetime) -
     moment = {"now": now, "push_id": look.push_id, "from_seq": look.from_seq}
     run_sql(connection, "push_terms", moment)
     connection.unregister("given_terms")
-    connection.execute(read_sql("push_due"))
+    run_sql(connection, "push_due", words={"bound": _bound(line)})
+
+
+def _bound(line: Sequence[int] | None) -> str:
+    return "true" if line is None else f"outbox_seq in ({', '.join(str(int(seq)) for seq in line)})"
+
+
+def line_up(connection: duckdb.DuckDBPyConnection, look: Look, destination: str, max_rows: int) -> list[int]:
+    """The numbers of the next due rows of a destination, oldest first."""
+    find_due(connection, look, utc_now())
+    cursor = connection.execute(read_sql("push_line_up"), {"destination": destination, "max_rows": max_rows})
+    return [seq for (seq,) in cursor.fetchall()]
 
 
 def due_by_destination(connection: duckdb.DuckDBPyConnection, look: Look) -> dict[str, int]:
@@ -151,18 +167,18 @@ def failures_by_destination(connection: duckdb.DuckDBPyConnection) -> dict[str, 
 def claim(
     connection: duckdb.DuckDBPyConnection,
     look: Look,
+    line: Sequence[int],
     *,
-    destination: str,
-    max_rows: int,
     is_dry_run: bool,
     give_up_seconds: float | None,
 ) -> Claim:
-    """Takes up to `max_rows` due rows, in one transaction: settles those that are not to be sent, claims the others."""
+    """Takes those of `line` (numbers of the outbox) that still are due, in one transaction: settles what is not to be
+    sent, and claims the rest."""
     with _transaction(connection):
-        find_due(connection, look, utc_now())
-        connection.execute(read_sql("push_choose"), {"destination": destination, "max_rows": max_rows})
-        connection.execute(read_sql("push_judge"), {"give_up_seconds": give_up_seconds})
-        connection.execute(read_sql("push_write_claim"), {"is_dry_run": is_dry_run})
+        find_due(connection, look, utc_now(), line)
+        run_sql(connection, "push_choose")
+        run_sql(connection, "push_judge", {"give_up_seconds": give_up_seconds}, {"bound": _bound(line)})
+        run_sql(connection, "push_write_claim", {"is_dry_run": is_dry_run})
         counts = dict(connection.execute(read_sql("push_claim_counts")).fetchall())
         rows = [] if is_dry_run else _fetch_rows(connection)
     return Claim(rows, counts)

@@ -82,6 +82,8 @@ class Turn:
         self.breaker = breaker
         self.is_dry_run = is_dry_run
         self.push_settings = shared.push_settings
+        self.line: list[int] | None = None
+        """Numbers of the outbox still to be claimed; None before the first claim."""
         self.policy = next(
             (terms.policy for terms in shared.look.terms if terms.destination == name), CrashPolicy.RESEND
         )
@@ -111,7 +113,6 @@ class Turn:
     def _take_turns(self, destination: Destination | None) -> None:
         """Claims and sends until nothing is due, `max_rows` are done, or a group brought no delivery."""
         claim_rows, group_rows = self._group_sizes()
-        left = self.shared.max_rows
         claimed: list[OutboxRow] = []
         unrecorded: list[Entry] = []
         problem: TriplineError | None = None
@@ -121,10 +122,8 @@ class Turn:
                 delivery_log.record(connection, unrecorded, self.shared.report.push_id)
                 self.shared.count(self.name, Counter(str(entry.result.outcome) for entry in unrecorded))
                 if not claimed and not is_over:
-                    wanted = min(group_rows if self.breaker.is_probing else claim_rows, left)
-                    claimed, taken = self._claim(connection, wanted)
-                    left -= taken
-                    is_over = left <= 0 or taken < wanted
+                    claimed = self._claim(connection, group_rows if self.breaker.is_probing else claim_rows)
+                    is_over = not self.line
             unrecorded = []
             if destination is None or not claimed:
                 continue
@@ -157,18 +156,23 @@ class Turn:
         group_rows = max(self.push_settings.group_rows, a_request * capabilities.max_concurrency)
         return max(group_rows, self.push_settings.claim_rows), group_rows
 
-    def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> tuple[list[OutboxRow], int]:
-        """Rows to send, and how many were dealt with, those that the claim itself settled included."""
+    def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> list[OutboxRow]:
+        """The next rows to send; those that the claim itself settled are counted and left out."""
+        look = self.shared.look
+        if self.line is None:
+            self.line = delivery_log.line_up(connection, look, self.name, self.shared.max_rows)
+        taken, self.line = self.line[:max_rows], self.line[max_rows:]
+        if not taken:
+            return []
         claim = delivery_log.claim(
             connection,
-            self.shared.look,
-            destination=self.name,
-            max_rows=max_rows,
+            look,
+            taken,
             is_dry_run=self.is_dry_run,
             give_up_seconds=self.push_settings.give_up_seconds,
         )
         self.shared.count(self.name, {status: rows for status, rows in claim.counts.items() if status != "claimed"})
-        return claim.rows, sum(claim.counts.values())
+        return claim.rows
 
     def _send(self, destination: Destination, group: list[OutboxRow]) -> Sent:
         results, problem = self.breaker.call(

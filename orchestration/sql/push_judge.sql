@@ -1,5 +1,6 @@
 -- What is to be done with each chosen row, as things stand at this moment: is the match still there, may the user still
--- be told, is there an address, is it not too late. Parameters: $give_up_seconds (null: the trigger's greatest age).
+-- be told, is there an address, is it not too late. Parameters: $give_up_seconds (null: the trigger's greatest age);
+-- {bound}: as in push_due; only a condition that is written out keeps other rows of the outbox from being read.
 create or replace temp table push_claim as
 
 with
@@ -9,7 +10,7 @@ chosen as (select * from push_chosen),
 outbox as (
     select *
     from push_outbox
-    where outbox_seq in (select chosen.outbox_seq from chosen)
+    where {bound}
 ),
 
 refusals as (

@@ -6,7 +6,11 @@ with stale as (
         campaigns.destination,
         nullif(campaigns.action, '') as action,
         nullif(campaigns.platform_ref, '') as platform_ref,
-        md5(decisions.decision_id || '|' || campaigns.destination) as idempotency_key
+        md5(decisions.decision_id || '|' || campaigns.destination) as idempotency_key,
+        -- Over all of them, settled or not, and by batch first: a row keeps its number.
+        row_number() over (
+            order by decisions.batch_id, decisions.matched_at, decisions.decision_id, campaigns.destination
+        ) as outbox_seq
     from {{ ref('trigger_decisions') }} as decisions
     inner join {{ ref('campaigns') }} as campaigns on decisions.campaign = campaigns.campaign
     where
@@ -50,7 +54,7 @@ reached as (
 final as (
     select
         -- key
-        row_number() over (order by reached.matched_at, reached.idempotency_key) as outbox_seq,
+        reached.outbox_seq,
         reached.idempotency_key,
         reached.decision_id,
         reached.destination,
