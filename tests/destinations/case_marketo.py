@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote_plus
 
 from jsonschema import Draft4Validator
 
@@ -204,7 +204,7 @@ CASE = DestinationCase(
         "TRIPLINE_MARKETO_SETTLE_SECONDS": "0",
     },
     wrong_credentials={"TRIPLINE_MARKETO_CLIENT_SECRET": "canary-marketo-other"},
-    secrets=(SECRET, TOKEN, "canary-marketo-other", CLIENT_ID),
+    secrets=(SECRET, quote_plus(SECRET), TOKEN, "canary-marketo-other", CLIENT_ID),
     fake=Marketo,
     expected_key=lambda row: row.idempotency_key,
     row=known_lead,
