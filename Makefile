@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SQL_TEMPLATES = $(shell grep -l '{%' orchestration/sql/*.sql)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test dev bench lint lock clean
@@ -33,10 +34,12 @@ dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, with events arriving
 bench: $(STAMP) ## the measurements
 	$(BIN)/python -m benchmarks
 
-lint: $(STAMP) ## ruff, mypy, sqlfluff, the trigger SQL check
+lint: $(STAMP) ## ruff, mypy, sqlfluff, Dagster's definitions, the trigger SQL check
 	$(BIN)/ruff check orchestration tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 --nocolor dbt_project/models tests/dbt
+	$(BIN)/sqlfluff lint --processes 2 --nocolor dbt_project/models tests/dbt $(SQL_TEMPLATES)
+	grep -rL --include='*.sql' '{%' orchestration/sql | xargs $(BIN)/sqlfluff lint --processes 2 --nocolor --templater placeholder
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_DISABLE_TELEMETRY=yes $(BIN)/dg check defs
 	$(BIN)/tripline check
 
 lock: $(STAMP) ## requirements.lock anew, from pyproject.toml

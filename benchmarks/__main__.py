@@ -21,21 +21,35 @@ from benchmarks.history import make_day, make_warehouse
 from orchestration.settings import Settings
 
 REFRESH_DAYS = 10  # a million events a day
+PARTS = ["batches", "publish", "drop"]
+PUBLISHED_MATCHES = 2_000_000
+PUBLISHED_CHANGES = 5_000  # matches of one batch that changed
+ROUNDS = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Tripline's measurements.")
     parser.add_argument("--days", type=int, nargs="+", default=[1, 10, 50], help="history, in days of a million events")
     parser.add_argument("--folder", type=Path, help="where the warehouses go (about 25 GB)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
     options = parser.parse_args()
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="tripline-bench-", dir=options.folder) as folder:
-        figures = _measure_all(console, Path(folder), options.days)
-    _show(console, figures)
+    figures: dict[str, Any] = {}
+    if "batches" in options.parts:
+        with tempfile.TemporaryDirectory(prefix="tripline-bench-", dir=options.folder) as folder:
+            figures |= _measure_batches(console, Path(folder), options.days)
+        _show(console, figures)
+    if "publish" in options.parts:
+        with console.status(f"publishing at {PUBLISHED_MATCHES:,} matches"):
+            sizes = ("--matches", str(PUBLISHED_MATCHES), "--changed", str(PUBLISHED_CHANGES))
+            figures["publish"] = _run("benchmarks.publish", *sizes, "--rounds", str(ROUNDS))
+    if "drop" in options.parts:
+        with console.status("dropping files under `dagster dev`"):
+            figures["drop"] = _run("benchmarks.drop", "--rounds", str(ROUNDS))
     print(json.dumps(figures))
 
 
-def _measure_all(console: Console, folder: Path, days: list[int]) -> dict[str, Any]:
+def _measure_batches(console: Console, folder: Path, days: list[int]) -> dict[str, Any]:
     figures: dict[str, Any] = {"batches": {}}
     with console.status("simulating a day of a million events"):
         day, batches = make_day(folder / "day")
@@ -62,9 +76,16 @@ def _measure_all(console: Console, folder: Path, days: list[int]) -> dict[str, A
 
 
 def _measure(what: str, settings: Settings, *files: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.measure", what, str(settings.home), *map(str, files)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return _run("benchmarks.measure", what, str(settings.home), *map(str, files))
+
+
+def _run(module: str, *arguments: str) -> dict[str, Any]:
+    """The JSON object on the last line of what the module prints; the lines before it are passed on."""
+    command = [sys.executable, "-m", module, *arguments]
+    *told, last = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    for line in told:
+        print(line)
+    figures: dict[str, Any] = json.loads(last)
     return figures
 
 

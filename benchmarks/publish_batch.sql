@@ -22,6 +22,7 @@ select
     chosen.user_id,
     coalesce(min(ranked.matched_at), timestamp '2025-01-01') as changed_from,
     changed_from - interval 1 day as read_from,
+    read_from as named_from,
     false as is_late,
     'build-' || $batch_id as build_id,
 from chosen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version as release_of
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
-from orchestration.atomic_files import remove_database, replace, sync
+from orchestration.atomic_files import remove_database, replace, sync, wal_of
 from orchestration.backup_manifest import (
     MANIFEST,
     Column,
@@ -30,7 +30,7 @@ from orchestration.backup_manifest import (
     sha256_of,
     unpacked,
 )
-from orchestration.errors import InputError
+from orchestration.errors import InputError, WarehouseUnreadable
 from orchestration.named_sql import fetch_sql, identifier, literal, run_sql
 from orchestration.schema_version import current_version, newer, note_version
 from orchestration.settings import PROJECT_DIR, Settings
@@ -151,14 +151,28 @@ def restore(
 
 @contextmanager
 def _held(settings: Settings, force: bool) -> Iterator[bool]:
-    """Keeps everybody else out of the warehouse that is to be replaced; gives whether it holds anything."""
+    """Keeps everybody else out of the warehouse that is to be replaced; gives whether it holds anything.
+
+    With `force`, a file that DuckDB cannot open, which is what a backup is for, counts as holding something; nobody
+    else can open it either.
+    """
     path = settings.warehouse_path
-    connection = open_file(path, False, settings.lock_timeout_seconds)
     try:
-        has_rows = _has_rows(connection)
+        connection = open_file(path, False, settings.lock_timeout_seconds)
+    except WarehouseUnreadable:
+        if not force:
+            raise
+        yield True
+        return
+    try:
+        try:
+            has_rows = _has_rows(connection)
+        except duckdb.Error:  # damaged further in
+            has_rows = True
         if has_rows and not force:
             raise InputError(f"{path} is not empty", "--force puts the backup there and keeps the old file")
-        connection.execute("checkpoint")  # or its log would stay behind, beside a file that it does not belong to
+        with suppress(duckdb.Error):  # or its log would stay behind: `_keep` moves what is left of it
+            connection.execute("checkpoint")
         yield has_rows
     finally:
         connection.close()
@@ -253,5 +267,8 @@ def _keep(path: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     kept = path.with_name(f"{path.name}.before-restore-{stamp}")
     kept.hardlink_to(path)
+    log = wal_of(path)
+    if log.exists():  # of a file that could not be opened; beside the new one it would be taken for its own
+        log.replace(wal_of(kept))
     sync(path.parent)
     return kept

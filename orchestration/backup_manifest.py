@@ -135,5 +135,6 @@ def unpacked(source: Path, room: Path) -> Iterator[Path]:
             with tarfile.open(source) as archive:
                 archive.extractall(folder, filter="data")
         except (tarfile.TarError, EOFError) as error:
-            raise InputError(f"{source} cannot be unpacked: {error}", "use another backup") from error
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{source} cannot be unpacked: {reason}", "use another backup") from error
         yield Path(folder)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestration.errors import TriplineError
+from orchestration.errors import InputError, TriplineError
+
+STOPPED = 130  # what shells and Typer make of Ctrl-C
+DUCKDB_WAS_STOPPED = "Query interrupted"  # what DuckDB makes of it in the middle of a statement
 
 app = typer.Typer(
     name="tripline",
@@ -20,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 problems found, 2 wrong input or configuration, 3 wrong warehouse version, "
-    "4 the build failed, 75 busy (try again).",
+    "4 the build failed, 75 busy (try again), 130 stopped.",
 )
 out = Console()
 err = Console(stderr=True)
@@ -33,7 +36,7 @@ def batch(
     each_file: Annotated[bool, typer.Option("--each-file", help="A batch for each waiting file, by name.")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="The clock is the data's, so that old events fire.")] = False,
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute all matches anew.")] = False,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a batch, each on a line.")] = False,
 ) -> None:
     """One micro-batch by hand or from cron: load what waits, build, decide, publish."""
     from orchestration.commands.batch import run
@@ -238,7 +241,7 @@ def doctor(
 
 @app.command()
 def backup(
-    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
+    target: Annotated[Path, typer.Argument(help="Folder, or .tar file, to write; must not exist.")],
     as_json: Json = False,
 ) -> None:
     """Save what nothing can rebuild: raw events, the ledger, deliveries, configuration."""
@@ -249,7 +252,7 @@ def backup(
 
 @app.command()
 def restore(
-    source: Annotated[Path, typer.Argument(help="A folder that `tripline backup` wrote.")],
+    source: Annotated[Path, typer.Argument(help="A folder or .tar file that `tripline backup` wrote.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a warehouse that is there.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -272,7 +275,29 @@ def main() -> None:
     try:
         app()
     except TriplineError as error:
-        err.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-        if error.hint:
-            err.print(f"  {escape(error.hint)}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end(error.message, error.hint, error.exit_code)
+    except OSError as error:
+        if not error.filename or not error.strerror:
+            raise
+        hint = "see `tripline doctor` for the paths in use and the space left"
+        _end(f"{error.filename}: {error.strerror}", hint, InputError.exit_code)
+    except RuntimeError as error:
+        if str(error) != DUCKDB_WAS_STOPPED:
+            raise
+        _stopped()
+    except SystemExit as end:
+        if end.code == STOPPED:
+            _stopped()
+        raise
+
+
+def _end(message: str, hint: str, exit_code: int) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    if hint:
+        err.print(f"  {escape(hint)}", highlight=False, soft_wrap=True)
+    sys.exit(exit_code)
+
+
+def _stopped() -> NoReturn:
+    err.print("stopped; the next run takes up what this one left")
+    sys.exit(STOPPED)

@@ -18,7 +18,8 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource
 from orchestration.dagster_names import FIRINGS, failure
 from orchestration.dbt_manifest import dagster_target, project_fingerprint
 from orchestration.errors import BuildFailed, ConfigError, TriplineError, WarehouseLocked
-from orchestration.settings import Settings
+from orchestration.seed_files import assert_readable_seeds
+from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.ticks import PROJECT_TAG
 from orchestration.warehouse import connect, read_sql
 
@@ -67,6 +68,7 @@ def _with_figures(held: list[Any], settings: Settings) -> Iterator[Any]:
 
 def _events_of_build(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
     """Starts dbt again while a tick or a push is in its way: their hold is short, and nothing was built yet."""
+    assert_readable_seeds(PROJECT_DIR / "seeds")
     deadline = time.monotonic() + settings.lock_timeout_seconds
     with _run_folder(context, settings) as folder, _warehouse_in_environment(settings):
         while True:

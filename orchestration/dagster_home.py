@@ -39,12 +39,12 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
         "compute_logs": {
             "module": "dagster._core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",
-            "config": {"base_dir": str(settings.dagster_home / "compute_logs")},
+            "config": {"base_dir": str(settings.dagster_path / "compute_logs")},
         },
         "local_artifact_storage": {
             "module": "dagster._core.storage.root",
             "class": "LocalArtifactStorage",
-            "config": {"base_dir": str(settings.dagster_home)},
+            "config": {"base_dir": str(settings.dagster_path)},
         },
         "retention": {
             "schedule": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}},
@@ -55,7 +55,7 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
 
 def write_dagster_home(settings: Settings) -> Path:
     """The folder for DAGSTER_HOME, with a dagster.yaml; a person's own file there is left alone."""
-    home = settings.dagster_home
+    home = settings.dagster_path
     home.mkdir(parents=True, exist_ok=True)
     path = home / "dagster.yaml"
     if path.exists() and not path.read_text(encoding="utf-8").startswith(MARKER):
@@ -76,7 +76,7 @@ def dev_command(settings: Settings, host: str = "127.0.0.1", port: int = 3000) -
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(write_dagster_home(settings)),
-        "TRIPLINE_HOME": str(settings.home),
+        **settings.place_variables,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")])),
     }
     return command, environment

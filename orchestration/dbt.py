@@ -15,10 +15,12 @@ from dbt.cli.main import dbtRunner
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.errors import BuildFailed, ConfigError, WarehouseLocked
+from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warehouse import connect
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+COMPILE = ["compile", "--select"]
 
 
 class BuildReport(BaseModel):
@@ -50,6 +52,7 @@ def build(
     if select:
         arguments += ["--select", *select]
     started = time.monotonic()
+    assert_readable_seeds(project_dir.parent / "seeds")
     result = invoke(settings, arguments, project_dir=project_dir)
     statuses: dict[str, int] = {}
     failed_tests: list[str] = []
@@ -82,7 +85,8 @@ def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_
     options = [str(word) for place in places.items() for word in place]
     with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
         try:
-            quiet = ["--quiet", "--no-use-colors", "--log-path", str(log_path)]
+            # What dbt would print is in its log and in what this raises: stdout belongs to the command (--json).
+            quiet = ["--quiet", "--log-level", "none", "--log-level-file", "debug", "--log-path", str(log_path)]
             return dbtRunner().invoke([*quiet, command, *options, *rest])
         finally:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
@@ -124,7 +128,9 @@ def compile_triggers(*, project_dir: Path = DBT_PROJECT_DIR) -> Iterator[Path]:
         mine = Settings(home=Path(folder), warehouse=Path(folder) / "warehouse.duckdb")
         with connect(mine.warehouse_path):
             pass
-        for arguments in (["seed"], ["compile", "--select", "path:models/triggers"]):
+        assert_readable_seeds(project_dir.parent / "seeds")
+        # The limits refuse wrong seed rows, which would be told as wrong SQL otherwise.
+        for arguments in (["seed"], [*COMPILE, "int_batch__limits"], [*COMPILE, "path:models/triggers"]):
             result = invoke(mine, arguments, project_dir=project_dir)
             if not result.success:
                 _raise([str(result.exception or [str(node.message) for node in result.result.results])])

@@ -184,6 +184,28 @@ def claim(
     return Claim(rows, counts)
 
 
+def rows_to_send(
+    connection: duckdb.DuckDBPyConnection,
+    look: Look,
+    *,
+    destination: str,
+    campaign: str | None,
+    max_rows: int,
+    give_up_seconds: float | None,
+) -> list[OutboxRow]:
+    """What `claim` would send of the first `max_rows` due rows, or of those of one campaign; claims nothing.
+
+    Works on a read-only connection too.
+    """
+    find_due(connection, look, utc_now())
+    connection.execute(
+        read_sql("preview_choose"), {"destination": destination, "campaign": campaign, "max_rows": max_rows}
+    )
+    connection.execute(read_sql("push_judge"), {"give_up_seconds": give_up_seconds})
+    connection.execute(read_sql("preview_judged"))
+    return _fetch_rows(connection)
+
+
 def _fetch_rows(connection: duckdb.DuckDBPyConnection) -> list[OutboxRow]:
     cursor = connection.execute(read_sql("push_claimed"))
     names = [column[0] for column in cursor.description]

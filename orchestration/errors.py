@@ -3,6 +3,7 @@
 TriplineError
 ├── ConfigError            a setting, a seed row or a source declaration is wrong   retry: after a person mended it
 ├── InputError             a file or a line cannot be used                          retry: after a person mended it
+│   └── WarehouseUnreadable      the warehouse is damaged, or no database at all     retry: after `tripline restore`
 ├── WarehouseLocked        another process holds the warehouse                      retry: by itself, soon
 ├── WarehouseMismatch      the warehouse was written by another version             retry: after `tripline upgrade`
 ├── BuildFailed            dbt ended with an error                                  retry: by itself, next batch
@@ -42,6 +43,10 @@ class ConfigError(TriplineError):
 
 class InputError(TriplineError):
     exit_code = 2
+
+
+class WarehouseUnreadable(InputError):
+    pass
 
 
 class WarehouseLocked(TriplineError):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.dbt import BuildReport, build
@@ -14,17 +16,20 @@ from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql
 
 Progress = Callable[[str], None]
+Decided = dict[str, dict[str, int]]  # trigger -> decision or reason -> rows
 
 
 class BatchOutcome(BaseModel):
-    """What one batch did. `build` and `publish` are None where there was nothing to do."""
+    """What one batch did. `build` and `publish` are None where there was nothing to do. `full_reason` says why all
+    matches were computed anew, where they were."""
 
     model_config = ConfigDict(frozen=True)
 
     load: BatchReport
     build: BuildReport | None = None
+    full_reason: str | None = None
     publish: PublishReport | None = None
-    decided: dict[str, dict[str, int]] = {}  # trigger -> decision or reason -> rows of this batch
+    decided: Decided = {}  # rows that this build added to the ledger
 
 
 def run_batch(
@@ -43,18 +48,50 @@ def run_batch(
     loaded = load_batch(settings.warehouse_path, settings, replay=replay, files=files)
     if loaded.batch_id is None and not settings.warehouse_path.exists():
         return BatchOutcome(load=loaded)
+    # A build without new events adds to the rows of the last batch.
+    earlier = _last_build(settings).decided if loaded.batch_id is None else {}
     progress("building")
     built = build(settings, full_refresh=full_refresh)
     progress("publishing")
     published = publish(settings)
-    return BatchOutcome(load=loaded, build=built, publish=published, decided=decisions_of_last_batch(settings))
+    last = _last_build(settings)
+    return BatchOutcome(
+        load=loaded,
+        build=built,
+        full_reason=last.full_reason,
+        publish=published,
+        decided=_added(last.decided, earlier),
+    )
 
 
-def decisions_of_last_batch(settings: Settings) -> dict[str, dict[str, int]]:
-    """Rows that the last build added to the ledger, by trigger and by decision or reason."""
+@dataclass(frozen=True)
+class _Build:
+    """The last build: why it computed everything, and the rows of its batch in the ledger."""
+
+    full_reason: str | None = None
+    decided: Decided = field(default_factory=dict)
+
+
+def _last_build(settings: Settings) -> _Build:
     with connect(settings.warehouse_path, wait_seconds=settings.lock_timeout_seconds) as connection:
-        rows = connection.execute(read_sql("decisions_of_last_batch")).fetchall()
-    decided: dict[str, dict[str, int]] = {}
+        try:
+            reasons = connection.execute(read_sql("full_reason_of_last_build")).fetchall()
+            rows = connection.execute(read_sql("decisions_of_last_batch")).fetchall()
+        except duckdb.CatalogException:  # nothing was ever built
+            return _Build()
+    decided: Decided = {}
     for trigger_name, outcome, count in rows:
         decided.setdefault(trigger_name, {})[outcome] = count
-    return decided
+    return _Build(reasons[0][0] if reasons else None, decided)
+
+
+def _added(now: Decided, earlier: Decided) -> Decided:
+    added = {
+        trigger_name: {
+            outcome: count - earlier.get(trigger_name, {}).get(outcome, 0)
+            for outcome, count in outcomes.items()
+            if count > earlier.get(trigger_name, {}).get(outcome, 0)
+        }
+        for trigger_name, outcomes in now.items()
+    }
+    return {trigger_name: outcomes for trigger_name, outcomes in added.items() if outcomes}

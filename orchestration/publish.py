@@ -170,7 +170,7 @@ def _rule(row: tuple[Any, ...]) -> _Rule:
     schema, table, method, key, rows_on, changed_on = row
     name = identifier(schema, table)
     words = {"schema": identifier(schema), "table": name, "rows_on": rows_on, "changed_on": changed_on}
-    return _Rule(name=f"{schema}.{table}", words={**words, "key": f"rows.{key}"}, method=method)
+    return _Rule(name=f"{schema}.{table}", words={**words, "key": key}, method=method)
 
 
 def _plan(

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from orchestration.errors import ConfigError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+# Each can be moved out of the home.
+PLACES = ("warehouse", "published", "landing", "sources", "destinations", "dagster_home")
 
 
 class Settings(BaseSettings):
@@ -26,6 +28,7 @@ class Settings(BaseSettings):
     warehouse: Path | None = None
     published: Path | None = None
     landing: Path | None = None
+    dagster_home: Path | None = Field(default=None, description="Dagster's own state")
     sources: Path | None = Field(default=None, description="folder with your own source declarations (*.yml)")
     destinations: Path | None = Field(default=None, description="folder with your own REST destinations (*.yml)")
     settle_seconds: float = Field(default=1.0, ge=0, description="a file written in place is taken after so long")
@@ -34,6 +37,18 @@ class Settings(BaseSettings):
     delivery: str = Field(default="live", pattern="^(live|dry_run)$")
     webhook_url: str | None = Field(default=None, repr=False, description="may hold a token")
     webhook_secret: SecretStr | None = None
+
+    @classmethod
+    def all_in(cls, home: Path) -> Settings:
+        """Every place below `home`, whatever the environment says of each: a demo that followed a TRIPLINE_WAREHOUSE
+        which somebody exported for dbt would load into their warehouse."""
+        return cls(home=home).model_copy(update=dict.fromkeys(PLACES))
+
+    @property
+    def place_variables(self) -> dict[str, str]:
+        """The environment in which another process finds the same places."""
+        paths = {name: getattr(self, f"{name.removesuffix('_home')}_path") for name in PLACES}
+        return {f"TRIPLINE_{name.upper()}": str(path) for name, path in {"home": self.home, **paths}.items()}
 
     def model_post_init(self, _: object) -> None:
         self.home = self.home.expanduser().absolute()
@@ -61,9 +76,9 @@ class Settings(BaseSettings):
     def destinations_path(self) -> Path:
         return self._place(self.destinations, "destinations")
 
-    @property
-    def dagster_home(self) -> Path:
-        return self.home / "dagster"
+    @cached_property
+    def dagster_path(self) -> Path:
+        return self._place(self.dagster_home, "dagster")
 
     @property
     def dbt_target(self) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import WarehouseLocked
+from orchestration.errors import WarehouseLocked, WarehouseUnreadable
 from orchestration.schema_version import check_version, current_version, note_version
 
 SQL_DIR = Path(__file__).parent / "sql"
@@ -44,14 +44,18 @@ def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 0.0) -
 
 
 def open_file(path: Path, read_only: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
-    """The file as it is, whatever its layout; raises WarehouseLocked after `wait_seconds`."""
+    """The file as it is, whatever its layout; raises WarehouseLocked after `wait_seconds`, WarehouseUnreadable
+    where it is no database, damaged, or may not be opened."""
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
             return duckdb.connect(str(path), read_only=read_only)
-        except duckdb.IOException as error:
-            if "lock" not in str(error).lower():
-                raise
+        except duckdb.Error as error:
+            if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
+                raise WarehouseUnreadable(
+                    f"{path} cannot be opened as a warehouse: {str(error).splitlines()[0]}",
+                    "`tripline restore --force` brings a backup back and keeps what is there under another name",
+                ) from error
             if time.monotonic() >= deadline:
                 raise WarehouseLocked(
                     f"{path} is held by another process",

@@ -16,7 +16,7 @@
         {% do texts.append(name ~ macro.macro.macro_sql) %}
     {% endfor %}
     {% endif %}
-    {% do texts.append((get_reach_seconds() | string) ~ '/' ~ (get_reach_seconds('activity_reach') | string)) %}
+    {% do texts.append([get_reach_seconds(), get_reach_seconds('activity_reach'), get_reach_seconds('visits_reach'), get_event_reaches()] | string) %}
     md5(
         '{{ local_md5(texts | join('\n')) }}'
         || coalesce((

@@ -1,15 +1,17 @@
 {% macro get_scan_bounds() %}
     {#
-        Plain lower bounds, which let DuckDB skip row groups: from when on the two passes over raw.events read, and the
+        Plain lower bounds, which let DuckDB skip row groups: from when on the passes over raw.events read, and the
         earliest change of any user. None where there is nobody to read for.
     #}
     {% set relation = ref('int_batch__affected_users') %}
     {% if execute and relation.database and adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
-        {% set row = run_query(
-            "select min(read_from) filter (where not is_late), min(read_from) filter (where is_late), min(changed_from) from "
-            ~ relation
-        ).rows[0] %}
-        {{ return({'on_time': row[0], 'late': row[1], 'first_change': row[2]}) }}
+        {% set table = run_query(
+            "select min(read_from) filter (where not is_late) as on_time, "
+            ~ "min(named_from) filter (where not is_late) as on_time_earlier, "
+            ~ "min(least(read_from, named_from)) filter (where is_late) as late, "
+            ~ "min(changed_from) as first_change from " ~ relation
+        ) %}
+        {{ return(dict(zip(table.column_names, table.rows[0].values()))) }}
     {% endif %}
-    {{ return({'on_time': none, 'late': none, 'first_change': none}) }}
+    {{ return({'on_time': none, 'on_time_earlier': none, 'late': none, 'first_change': none}) }}
 {% endmacro %}

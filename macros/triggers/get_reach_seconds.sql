@@ -1,26 +1,14 @@
 {% macro get_reach_seconds(which='reach') %}
     {#
         How far before the first changed event a match can depend on, in seconds: the largest over the triggers.
-        Each trigger states its own in its YAML as a sum of terms: {seconds: n}, or {of: parameter, times: n, at_most: n}.
-        `reach` bounds the working set, `activity_reach` the earlier visits that an absence rule looks at.
+        `reach` bounds the part of the working set that is read whole; triggers that name the events they reach back
+        for (`reach_events`) are left to get_event_reaches. `visits_reach` bounds the earlier visits that a rule
+        counts, `activity_reach` the one from which an absence counts.
     #}
     {% set rows = get_seed_rows('trigger_thresholds') %}
-    {% set sums = [0] %}
-    {% for name, meta in get_trigger_models().items() %}
-        {% set thresholds = {} %}
-        {% for row in rows if row['trigger_name'] == name %}
-            {% do thresholds.update({row['parameter']: row['value']}) %}
-        {% endfor %}
-        {% set terms = [0] %}
-        {% for term in meta.get(which, []) %}
-            {% if 'seconds' in term %}
-                {% do terms.append(term['seconds']) %}
-            {% else %}
-                {% set value = thresholds[term['of']] | int * term.get('times', 1) %}
-                {% do terms.append([value, term['at_most']] | min if 'at_most' in term else value) %}
-            {% endif %}
-        {% endfor %}
-        {% do sums.append(terms | sum) %}
+    {% set seconds = [0] %}
+    {% for name, meta in get_trigger_models().items() if which != 'reach' or 'reach_events' not in meta %}
+        {% do seconds.append(get_reach_of(name, meta.get(which, []), rows)) %}
     {% endfor %}
-    {{ return(sums | max) }}
+    {{ return(seconds | max) }}
 {% endmacro %}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -13,13 +14,17 @@ from orchestration.load import waiting_files
 from orchestration.pipeline import BatchOutcome, run_batch
 from orchestration.settings import get_settings
 
+FIRST_BUILD = "the first build"  # full as well, and no news
+
 
 def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, as_json: bool) -> None:
-    """Runs one batch, or one for each waiting file, and prints each as it ends."""
+    """Runs one batch, or one for each waiting file, and prints each as it ends. Exit code 1 where a data test failed:
+    everything is built, and a person has to look."""
     settings = get_settings()
     settings.landing_path.mkdir(parents=True, exist_ok=True)
     files = sorted(waiting_files(settings, wait=True))
     groups: list[list[Path] | None] = [[file] for file in files] if each_file and files else [files or None]
+    has_failed_tests = False
     with console.status("") as status:
         for number, group in enumerate(groups, start=1):
             place = f"batch {number} of {len(groups)}: " if len(groups) > 1 else ""
@@ -34,6 +39,9 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
                 print(outcome.model_dump_json())
             else:
                 show(console, outcome)
+            has_failed_tests = has_failed_tests or bool(outcome.build and outcome.build.failed_tests)
+    if has_failed_tests:
+        raise typer.Exit(1)
 
 
 def _tell(status: Status, place: str, step: str) -> None:
@@ -52,14 +60,18 @@ def show(console: Console, outcome: BatchOutcome) -> None:
             f"+ {loaded.events_quarantined:,} quarantined",
             highlight=False,
         )
+    if outcome.full_reason and outcome.full_reason != FIRST_BUILD:
+        console.print(f"  all matches computed anew: {escape(outcome.full_reason)}", highlight=False, soft_wrap=True)
     for reason, count in loaded.quarantined.items():
         console.print(f"  quarantined: {count:,} {reason}", style="yellow")
     for note in loaded.files_set_aside:
-        console.print(f"  set aside: {escape(note.file_name)}: {escape(note.reason)}", style="yellow")
-    for note in [*loaded.files_known, *loaded.files_left, *loaded.files_not_moved]:
-        console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="dim")
+        console.print(f"  set aside: {escape(note.file_name)}: {escape(note.reason)}", style="yellow", soft_wrap=True)
+    for note in [*loaded.files_left, *loaded.files_not_moved]:
+        console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="yellow", soft_wrap=True)
+    for note in loaded.files_known:
+        console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="dim", soft_wrap=True)
     for test in outcome.build.failed_tests if outcome.build else []:
-        console.print(f"  data test failed: {escape(test)}", style="red")
+        console.print(f"  data test failed: {escape(test)}", style="red", soft_wrap=True)
     decided = {name: counts for name, counts in outcome.decided.items() if counts}
     for name, counts in decided.items():
         words = ", ".join(f"{count} {outcome_name}" for outcome_name, count in counts.items())

@@ -73,6 +73,9 @@ class SetAside(_Frozen):
 
 
 class Landing(_Frozen):
+    """`unreadable` says why the folder cannot be looked into; nothing is known of it then."""
+
+    unreadable: str = ""
     waiting: int
     waiting_bytes: int
     being_written: int

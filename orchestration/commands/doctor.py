@@ -108,7 +108,7 @@ def _paths(settings: Settings) -> Paths:
         published=str(settings.published_path),
         landing=str(settings.landing_path),
         sources=str(settings.sources_path),
-        dagster_home=str(settings.dagster_home),
+        dagster_home=str(settings.dagster_path),
         dbt_target=str(settings.dbt_target),
     )
 
@@ -186,13 +186,17 @@ def _outbox(tables: Tables) -> list[Outbox]:
 def _landing(settings: Settings, noted: list[dict[str, Any]]) -> Landing:
     """The set-aside files are those that lie in .set_aside/ now: one that was mended and put back is no problem."""
     landing = settings.landing_path
-    settled, written = settled_files(landing, settings.settle_seconds, wait=False)
     reasons = {row["file_name"]: row["set_aside_reason"] for row in noted}
+    try:
+        settled, written = settled_files(landing, settings.settle_seconds, wait=False)
+        set_aside = _set_aside(landing / SET_ASIDE, reasons)
+    except ConfigError as error:
+        return Landing(unreadable=error.message, waiting=0, waiting_bytes=0, being_written=0, set_aside=[])
     return Landing(
         waiting=len(settled),
         waiting_bytes=sum(_place(path).bytes for path in settled),
         being_written=len(written),
-        set_aside=_set_aside(landing / SET_ASIDE, reasons),
+        set_aside=set_aside,
     )
 
 

@@ -151,6 +151,8 @@ def _clock(report: DoctorReport, progress: list[dict[str, Any]]) -> Iterator[Pro
 
 def _landing(report: DoctorReport) -> Iterator[Problem]:
     landing = report.landing
+    if landing.unreadable:
+        yield _problem(landing.unreadable, "give the user who runs Tripline the right to read and write there")
     if landing.waiting:
         waiting = f"{count(landing.waiting, 'file')} ({size(landing.waiting_bytes)})"
         yield _note(f"to be loaded: {waiting}", "run `tripline batch`")

@@ -70,6 +70,8 @@ def _warehouse_lines(report: DoctorReport) -> list[tuple[str, str]]:
 
 def _landing_lines(report: DoctorReport) -> list[tuple[str, str]]:
     landing = report.landing
+    if landing.unreadable:
+        return [("unreadable", landing.unreadable)]
     waiting = f"{count(landing.waiting, 'file')} ({size(landing.waiting_bytes)})" if landing.waiting else "nothing"
     lines = [("waiting", waiting)]
     if landing.being_written:

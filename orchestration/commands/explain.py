@@ -217,7 +217,7 @@ class _Reader:
         if warehouse.state == "locked":
             holder = f" by process {warehouse.holder.pid} ({warehouse.holder.command})" if warehouse.holder else ""
             notes.append(
-                f"the warehouse is held{holder}: this is the published state, without events and devices. "
+                f"the warehouse is held{holder}: this is the published state, without the events. "
                 "Try again for the rest"
             )
         elif warehouse.state == "unreadable":

@@ -37,7 +37,9 @@ def run_upgrade(console: Console, *, as_json: bool) -> None:
         report = upgrade(get_settings(), progress=status.update)
     if _printed(report, as_json):
         return
-    if not report.applied:
+    if report.from_version is None:
+        console.print(f"there is no warehouse yet: {report.path}", highlight=False, soft_wrap=True)
+    elif not report.applied:
         console.print(f"the warehouse has version {report.to_version} already", highlight=False)
     else:
         console.print(f"upgraded to version {report.to_version}: {', '.join(report.applied)}", highlight=False)

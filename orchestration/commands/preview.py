@@ -10,13 +10,19 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.text import Text
 
+from orchestration import delivery_log
 from orchestration.commands.redaction import Redaction
 from orchestration.commands.tables import Tables, open_tables
-from orchestration.commands.words import Utc, utc_now, when
-from orchestration.destinations.base import OutboxRow
+from orchestration.commands.words import Utc, when
+from orchestration.delivery_log import Look, Terms
+from orchestration.destinations.base import CrashPolicy, OutboxRow
 from orchestration.destinations.registry import Registry
+from orchestration.destinations.settings import PushSettings
 from orchestration.errors import ConfigError, InputError
 from orchestration.settings import Settings, get_settings
+
+LOOKED_AT = 1_000
+"""Due rows judged at most, so that an outbox of a million rows does not make a preview slow."""
 
 
 class PreparedRequest(BaseModel):
@@ -33,7 +39,8 @@ class PreparedRequest(BaseModel):
 
 
 class Sending(BaseModel):
-    """What one destination would get. `waiting`: all its rows in the outbox; `rows`: those shown, which are due now."""
+    """What one destination would get. `waiting`: all its rows in the outbox; `rows`: those shown, which a push would
+    send now."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -109,14 +116,19 @@ def _sending(
     limit: int,
     is_redacted: bool,
 ) -> Sending:
+    push_settings = PushSettings()
     try:
-        needs, note = registry.capabilities(name).needs, ""
+        terms, note = _terms(registry, push_settings, name), ""
     except ConfigError as problem:
-        needs, note = (), problem.message
-    found = tables.rows(
-        "preview_due", now=utc_now(), destination=name, campaign=campaign, needs=list(needs), max_rows=limit
-    )
-    rows = [OutboxRow(**{**row, "external_ids": json.loads(row["external_ids"])}) for row in found]
+        terms, note = Terms(name, CrashPolicy.RESEND), problem.message
+    rows = delivery_log.rows_to_send(
+        tables.connection,
+        Look([terms]),
+        destination=name,
+        campaign=campaign,
+        max_rows=max(limit, LOOKED_AT),
+        give_up_seconds=push_settings.give_up_seconds,
+    )[:limit]
     redaction = Redaction(rows, is_off=not is_redacted)
     requests: list[PreparedRequest] | None = None
     if rows and not note:
@@ -124,6 +136,13 @@ def _sending(
     if requests is None:
         requests = [PreparedRequest(body=redaction.json(json.loads(row.payload))) for row in rows]
     return Sending(destination=name, waiting=waiting, rows=len(rows), requests=requests, note=note)
+
+
+def _terms(registry: Registry, push_settings: PushSettings, name: str) -> Terms:
+    """The push's own, but for a circuit breaker: what waits behind one is what a person wants to see."""
+    capabilities = registry.capabilities(name)
+    policy = registry.crash_policies(push_settings).get(name, capabilities.crash_policy)
+    return Terms(name, policy, capabilities.needs, has_history=capabilities.history is not None)
 
 
 def _prepared(
@@ -158,7 +177,7 @@ def render(found: Preview, console: Console) -> None:
         console.print(
             Text.assemble(
                 (sending.destination, "bold"),
-                f"  {sending.waiting:,} waiting, {sending.rows:,} of them due now and shown",
+                f"  {sending.waiting:,} waiting, {sending.rows:,} of them shown, which go out now",
             )
         )
         if sending.note:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestration.errors import TriplineError, WarehouseLocked
@@ -17,6 +18,7 @@ from orchestration.platform import CampaignPlatform
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PUSH_TIMEOUT_SECONDS = 240  # two Dagster starts on two busy cores
 
 
@@ -51,7 +53,7 @@ def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None
     dagster_home = write_dagster_home(settings)
     log = settings.home / "logs" / "dagster-daemon.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "TRIPLINE_HOME": str(settings.home), "DAGSTER_HOME": str(dagster_home)}
+    environment = {**os.environ, **settings.place_variables, "DAGSTER_HOME": str(dagster_home)}
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "orchestration.definitions"]
     with log.open("wb") as output:
         daemon = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
@@ -81,14 +83,39 @@ def _wait_for_empty_outbox(
     raise TriplineError("Dagster did not push everything that fired", f"its log says why: {log}")
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
-    """Asks the process's whole group to end, then makes it."""
-    import signal
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Whatever asks this process to end (Ctrl-C, a closed terminal, a supervisor) raises KeyboardInterrupt, so that
+    what it started ends with it.
 
+    SIGINT too: a shell that starts this in the background has it ignored, and so would Dagster and all of its
+    processes, which tell each other to end in that way.
+    """
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+    """Asks the process's whole group to end, then makes it. Back when none of the group is left, so that whoever asked
+    may start again at once, on the same port and in the same home."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    deadline = time.monotonic() + seconds
+    while _is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _is_alive(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # or the leader would count for as long as nobody asks how it ended
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -15,6 +15,13 @@ from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings, get_settings
 
 DESTINATIONS: Mapping[str, str] = {
+    "braze": "orchestration.destinations.braze",
+    "customerio": "orchestration.destinations.customerio",
+    "hubspot": "orchestration.destinations.hubspot",
+    "iterable": "orchestration.destinations.iterable",
+    "klaviyo": "orchestration.destinations.klaviyo",
+    "marketo": "orchestration.destinations.marketo",
+    "segment": "orchestration.destinations.segment",
     "webhook": "orchestration.destinations.webhook",
 }
 CAMPAIGNS_SEED = PROJECT_DIR / "seeds" / "campaigns.csv"

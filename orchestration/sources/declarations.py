@@ -92,7 +92,7 @@ class Declaration(BaseModel):
             try:
                 check_expression(expression)
             except ValueError as error:
-                raise ValueError(f"{field}: {error}") from error
+                raise ValueError(f"{field!r}: {error}") from error
         for needed, why in ((("messageId",), "tells events apart"), (("userId", "anonymousId"), "says whose it is")):
             if not set(needed) & set(value):
                 raise ValueError(f"{' or '.join(needed)} is missing, which {why}")
@@ -190,7 +190,9 @@ def read_declaration(path: Path) -> Declaration:
         location = [str(part) for part in first["loc"]]
         message = first["msg"].removeprefix("Value error, ")
         if location == ["columns"]:
-            location += re.findall(r"^'?([\w.]+)'?", message)[:1]
+            # The name it begins with is the key; it stands in the message's head already.
+            location += re.findall(r"^'([\w.]+)'", message)
+            message = re.sub(r"^'[\w.]+': ", "", message)
         line = _line_of(root, location)
         key = ".".join(location) or "the file"
         raise ConfigError(

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.errors import ConfigError
 from orchestration.sources.declarations import SEGMENT
 
 TAKEN = ".taken"
@@ -37,14 +38,31 @@ def name_in(landing: Path, path: Path) -> str:
 
 
 def list_files(landing: Path) -> list[Path]:
-    """Every finished-looking file, subfolders too, by name; dot files, dot folders, *.tmp and *.part never."""
+    """Every finished-looking file, subfolders too, by name; dot files, dot folders, *.tmp and *.part never.
+
+    None where the folder is not there yet. Raises ConfigError for a folder that cannot be read: what waits in it
+    must not look like nothing.
+    """
     found = []
-    for folder, folders, names in os.walk(landing):
+    for folder, folders, names in os.walk(landing, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith(".") and not name.lower().endswith(UNFINISHED):
                 found.append(Path(folder) / name)
-    return sorted((path for path in found if path.is_file()), key=lambda path: name_in(landing, path))
+    try:
+        return sorted((path for path in found if path.is_file()), key=lambda path: name_in(landing, path))
+    except PermissionError as error:  # a folder that may be listed, but not entered
+        _refuse(error)
+        raise
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a folder may be moved away while it is walked
+        raise ConfigError(
+            f"{error.filename} cannot be read: {error.strerror}",
+            "give the user who runs Tripline the right to read and write there, or name another landing folder "
+            "in TRIPLINE_LANDING",
+        ) from error
 
 
 def is_settled(path: Path, settle_seconds: float) -> bool:

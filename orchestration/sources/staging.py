@@ -89,7 +89,9 @@ def stage_file(
         raise InputError(f"not readable as {file_format}: {error}") from error
     except duckdb.Error as error:
         where = f" with {declaration.path}" if declaration else ""
-        raise InputError(f"not readable{where}: {error}") from error
+        # The second paragraph shows the place in SQL that the file's owner never wrote.
+        reason = " ".join(str(error).split("\n\n")[0].split())
+        raise InputError(f"not readable{where}: {reason}") from error
     finally:
         connection.unregister("load_chunk")
 

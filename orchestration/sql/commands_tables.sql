@@ -13,7 +13,7 @@ create table triggers.trigger_matches (
     event_keys varchar[],
     observed_value decimal(38, 8),
     threshold_value decimal(38, 8),
-    linked_anonymous_ids varchar[],
+    linked_anonymous_ids varchar[]
 );
 
 create table triggers.trigger_decisions (
@@ -37,7 +37,7 @@ create table triggers.trigger_decisions (
     priority bigint,
     cooldown_seconds bigint,
     max_age_seconds bigint,
-    config_version varchar,
+    config_version varchar
 );
 
 create table batches.int_batch__limits (
@@ -48,26 +48,31 @@ create table batches.int_batch__limits (
     watermark_at timestamp,
     is_full boolean,
     full_reason varchar,
-    config_version varchar,
+    config_version varchar
 );
 
 create table batches.int_identity_log (
     anonymous_id varchar,
     known_user_id varchar,
     linked_at timestamp,
-    batch_id bigint,
+    batch_id bigint
 );
 
-create table behavior.int_daily_consents (
+create table behavior.int_consents (
     user_id varchar,
-    utc_day date,
     is_granted boolean,
-    said_at timestamp,
+    said_at timestamp
 );
 
 create table behavior.int_user_behavior (
     user_id varchar,
-    last_active_at timestamp,
+    last_active_at timestamp
+);
+
+create table triggers.campaign_backlog (
+    outbox_seq bigint,
+    destination varchar,
+    campaign varchar,
 );
 
 create table triggers.campaign_outbox (

@@ -1,11 +1,15 @@
 -- The sample has one session a line, over four weeks: cut into parts of $days days, as they would have arrived.
+create temp table parts as
 with sessions as (
     select
         session,
         unnest(events) as event
-    from read_json($path, format = 'newline_delimited', columns = {
-        'session': 'bigint', 'events': 'struct(aid bigint, ts bigint, type varchar)[]'
-    })
+    from
+        read_json(
+            $path,
+            format = 'newline_delimited',
+            columns = { 'session': 'bigint', 'events': 'struct(aid bigint, ts bigint, type varchar)[]' }
+        )
 ),
 
 numbered as (
@@ -22,4 +26,4 @@ select
     list(event order by event.ts, event.aid, event.type) as events
 from numbered
 group by part, session
-order by part, session
+order by part, session;

@@ -12,5 +12,5 @@ select
     max(complete_through) as complete_through,
     max(finished_at) as finished_at,
 from raw.load_batches
-where batch_id = (select max(batch_id) from raw.load_batches)
+where batch_id = (select max(latest.batch_id) from raw.load_batches as latest)
 group by batch_id

@@ -3,9 +3,9 @@ with said as (
     select
         is_granted,
         said_at,
-    from behavior.int_daily_consents
+    from behavior.int_consents
     where user_id = $user_id
-    order by utc_day desc
+    order by said_at desc
     limit 1
 ),
 

@@ -16,7 +16,7 @@ latest as (
 
 select
     anonymous_id,
-    link.linked_at as linked_at,
+    link.linked_at as linked_at, -- noqa: AL09
 from latest
 where link.known_user_id = $user_id
 order by linked_at, anonymous_id

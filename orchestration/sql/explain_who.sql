@@ -1,5 +1,5 @@
 -- What $asked can be: a user id that occurs anywhere, a device, or both. $device is it without `anon:`.
-with logged as (
+with devices as (
     select
         known_user_id,
         linked_at,
@@ -7,23 +7,6 @@ with logged as (
     where anonymous_id = $device
     order by batch_id desc, linked_at desc, known_user_id
     limit 1
-),
-
--- The published database has no identity log, but matches say on whose devices they rest.
-matched as (
-    select
-        user_id as known_user_id,
-        cast(null as timestamp) as linked_at,
-    from triggers.trigger_matches
-    where list_contains(linked_anonymous_ids, $device)
-    order by matched_at desc, user_id
-    limit 1
-),
-
-devices as (
-    select * from logged
-    union all
-    select * from matched where not exists (from logged)
 ),
 
 users as (

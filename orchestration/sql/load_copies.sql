@@ -13,7 +13,7 @@ judged as (
         counting.occurred_at as earlier_occurred_at,
         case
             when counting.event_seq is null then true
-            when load_best.received_at is not distinct from counting.received_at
+            when (load_best.received_at is not distinct from counting.received_at)
                 then load_typed.event_text < load_tied_texts.event_text
             when load_best.received_at is null then false
             when counting.received_at is null then true

@@ -2,7 +2,7 @@
 select
     destination,
     count(*) as waiting,
-from triggers.campaign_outbox
+from triggers.campaign_backlog
 where
     ($destination is null or destination = $destination)
     and ($campaign is null or campaign = $campaign)

@@ -21,8 +21,8 @@ final as (
         limits.upto_batch_id,
         limits.clock_at,
         limits.is_full,
-        exists (
-            select 1
+        (
+            select count(*) > 0
             from batches.finished_builds
             where finished_builds.build_id = limits.build_id
         ) as is_finished,

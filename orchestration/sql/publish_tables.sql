@@ -18,6 +18,11 @@ rules (schema_name, table_name, method, key, rows_on, changed_on) as (
         'behavior', 'int_visits', 'swap', null, 'true',
         'rows.visit_ended_at >= affected.changed_from - interval ''30 minutes'''
     ),
+    ('behavior', 'int_consents', 'swap', null, 'true', 'rows.said_at >= affected.changed_from'),
+    (
+        'batches', 'int_identity_log', 'append', 'batch_id',
+        'rows.batch_id <= $upto_batch_id', 'rows.batch_id > $batch_id'
+    ),
     -- A build without new events decides on timers under the same batch again.
     ('triggers', 'trigger_decisions', 'append', 'decision_id', 'true', 'rows.batch_id >= $batch_id'),
     ('triggers', 'firing_products', 'append', 'decision_id', 'true', 'rows.batch_id >= $batch_id'),

@@ -15,10 +15,10 @@ outbox as (
 
 refusals as (
     select user_id
-    from behavior.int_daily_consents
+    from behavior.int_consents
     where user_id in (select outbox.user_id from outbox)
     group by user_id
-    having not arg_max(is_granted, utc_day)
+    having not arg_max(is_granted, said_at)
     union
     select user_id
     from config.suppressed_users

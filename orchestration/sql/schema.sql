@@ -66,7 +66,7 @@ create table if not exists raw.quarantined_events (
 create table if not exists raw.load_batches (
     batch_id bigint not null,
     source_name varchar not null,
-    clock_at timestamp not null,            -- the batch's clock: wall time it was opened, or in a replay its data's time
+    clock_at timestamp not null,            -- the batch's clock: wall time of its opening, in a replay its data's
     is_replay boolean not null,
     files bigint not null,
     events_read bigint not null,
@@ -112,7 +112,7 @@ create table if not exists triggers.campaign_deliveries (
     campaign varchar not null,
     trigger_name varchar not null,
     user_id varchar not null,
-    status varchar not null,                -- claimed delivered rejected failed waiting_for_address cancelled unknown dry_run
+    status varchar not null,                -- claimed delivered rejected failed cancelled unknown dry_run …
     attempt bigint not null,                -- 1-based, counts claims
     push_id varchar not null,               -- the pushing process's own id
     recorded_at timestamp not null,         -- wall time
@@ -131,7 +131,7 @@ create table if not exists batches.finished_builds (
     watermark_at timestamp,
     clock_at timestamp not null,
     config_version varchar not null,
-    match_version varchar not null,         -- of all that matches depend on: when it differs, everything is computed anew
+    match_version varchar not null,         -- of all that matches depend on: where it differs, all is computed anew
     is_full boolean not null,
     finished_at timestamp not null          -- wall time
 );

@@ -35,13 +35,18 @@ named as (
         kind in (7, 8) as is_passive,
         md5($stream || '/' || message)::uuid::varchar as message_id,
         case when is_known = 1 then printf('user-%06d', person + 1) end as user_id,
-        case when kind not in (7, 8) then md5($shop || '/' || person || '/' || device)::uuid::varchar end as anonymous_id,
-        case when kind not in (0, 6) then
-            case kind
-                when 1 then 'Product Viewed' when 2 then 'Product Added' when 3 then 'Checkout Started'
-                when 4 then 'Order Completed' when 5 then 'Signed In' when 7 then 'Email Delivered'
-                when 8 then 'Order Shipped' else 'Products Searched'
-            end
+        case when not is_passive then md5($shop || '/' || person || '/' || device)::uuid::varchar end as anonymous_id,
+        case kind
+            when 0 then null
+            when 1 then 'Product Viewed'
+            when 2 then 'Product Added'
+            when 3 then 'Checkout Started'
+            when 4 then 'Order Completed'
+            when 5 then 'Signed In'
+            when 6 then null
+            when 7 then 'Email Delivered'
+            when 8 then 'Order Shipped'
+            else 'Products Searched'
         end as event_name,
         products.product_id,
         products.category,
@@ -75,13 +80,16 @@ final as (
         anonymous_id as "anonymousId",
         event_name as event,
         case
-            when kind in (1, 2) then
-                '{"product_id":"' || product_id || '","category":"' || category || '","price":' || price_text
-                || case when kind = 2 then ',"quantity":' || quantity else '' end
-                || ',"currency":"EUR","url":"' || page_url || '"}'
-            when kind = 4 then
-                '{"order_id":"' || order_text || '","revenue":' || printf('%d.%02d', revenue_cents // 100, revenue_cents % 100)
-                || ',"currency":"EUR","products":[' || lines_text || ']}'
+            when kind in (1, 2)
+                then
+                    '{"product_id":"' || product_id || '","category":"' || category || '","price":' || price_text
+                    || case when kind = 2 then ',"quantity":' || quantity else '' end
+                    || ',"currency":"EUR","url":"' || page_url || '"}'
+            when kind = 4
+                then
+                    '{"order_id":"' || order_text || '","revenue":'
+                    || printf('%d.%02d', revenue_cents // 100, revenue_cents % 100)
+                    || ',"currency":"EUR","products":[' || lines_text || ']}'
             when kind = 7 and order_visit >= 0 then '{"email_subject":"your order","order_id":"' || order_text || '"}'
             when kind = 7 then '{"email_subject":"news"}'
             when kind = 8 then '{"order_id":"' || order_text || '"}'
@@ -90,8 +98,8 @@ final as (
             when kind = 6 then null
             else '{}'
         end as properties,
-        case when kind = 6 then
-            coalesce('{"email":"' || user_id || '@example.com","plan":"member"}', '{}')
+        case
+            when kind = 6 then coalesce('{"email":"' || user_id || '@example.com","plan":"member"}', '{}')
         end as traits,
         case
             when is_passive then '{"library":{"name":"shop-server","version":"1.4.0"}'

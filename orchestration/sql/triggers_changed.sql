@@ -10,12 +10,18 @@ built_thresholds as (
 ),
 
 decisions as (
-    unpivot (select trigger_name, is_enabled, priority, cooldown_seconds, max_age_seconds, campaign from seeded.triggers)
+    unpivot (
+        select trigger_name, is_enabled, priority, cooldown_seconds, max_age_seconds, campaign
+        from seeded.triggers
+    )
     on columns(* exclude (trigger_name)) into name what value value
 ),
 
 built_decisions as (
-    unpivot (select trigger_name, is_enabled, priority, cooldown_seconds, max_age_seconds, campaign from config.triggers)
+    unpivot (
+        select trigger_name, is_enabled, priority, cooldown_seconds, max_age_seconds, campaign
+        from config.triggers
+    )
     on columns(* exclude (trigger_name)) into name what value value
 ),
 
@@ -35,7 +41,7 @@ select
     coalesce(now_rows.trigger_name, built_rows.trigger_name) as trigger_name,
     coalesce(now_rows.what, built_rows.what) as what,
     built_rows.value as built_value,
-    now_rows.value as value,
+    now_rows.value as value, -- noqa: AL09
 from now_rows
 full outer join built_rows
     on now_rows.trigger_name = built_rows.trigger_name and now_rows.what = built_rows.what

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from orchestration.cli import app
+from orchestration.commands.doctor import path_of
 from orchestration.dbt import build, invoke
 from orchestration.load import load_batch
 from orchestration.settings import PROJECT_DIR, Settings
@@ -74,6 +76,24 @@ def test_every_command_that_the_readme_names_exists() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     named = set(re.findall(r"tripline ([a-z]+)", README))
     assert named <= commands, named - commands
+
+
+def test_every_path_that_the_readme_asks_the_doctor_for_is_one_that_it_knows(tmp_path: Path) -> None:
+    names = set(re.findall(r"doctor --path (\w+)", README))
+    assert {"warehouse", "published", "landing", "sources"} <= names
+    for name in names:
+        assert path_of(Settings(home=tmp_path), name).startswith(str(tmp_path))
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    options = {
+        option
+        for command in get_command(app).commands.values()  # type: ignore[attr-defined]
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    named = set(re.findall(r"tripline [a-z]+(?: [^`\n]*?)?(--[a-z-]+)", README))
+    assert named <= options, named - options
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:

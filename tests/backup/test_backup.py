@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.backup import backup, restore
-from orchestration.errors import InputError, WarehouseLocked, WarehouseMismatch
+from orchestration.errors import InputError, WarehouseLocked, WarehouseMismatch, WarehouseUnreadable
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 from tests.backup.conftest import Lived, ask
@@ -106,6 +106,24 @@ def test_a_warehouse_with_rows_is_replaced_only_by_force_and_kept_even_then(save
     assert ask(report.previous_path, "select source_name from raw.sources") == [("mine",)]
     assert ask(settings.warehouse_path, "select count(*) from raw.events")[0][0] == report.tables["raw.events"]
     assert not list(tmp_path.glob("*.wal"))
+
+
+@pytest.mark.parametrize("content", [b"no database at all\n" * 500, b""], ids=["foreign", "empty"])
+def test_a_backup_comes_back_over_a_file_that_is_no_database_any_more(
+    saved: Path, tmp_path: Path, content: bytes
+) -> None:
+    settings = Settings(home=tmp_path)
+    settings.warehouse_path.write_bytes(content)
+    log = settings.warehouse_path.with_name("warehouse.duckdb.wal")
+    log.write_bytes(b"what the damaged file's last writer left")
+    with pytest.raises(WarehouseUnreadable, match="cannot be opened as a warehouse") as caught:
+        restore(settings, saved, seeds=tmp_path / "seeds")
+    assert "restore --force" in caught.value.hint
+    report = restore(settings, saved, seeds=tmp_path / "seeds", force=True)
+    assert report.previous_path
+    assert report.previous_path.read_bytes() == content
+    assert not log.exists()
+    assert ask(settings.warehouse_path, "select count(*) from raw.events")[0][0] == report.tables["raw.events"]
 
 
 def test_an_empty_warehouse_is_no_hindrance(saved: Path, tmp_path: Path) -> None:

@@ -200,6 +200,7 @@ def test_while_a_batch_holds_the_warehouse_all_but_the_events_is_told(shop: Sett
     with held(copied.warehouse_path) as pid:
         explanation = explain(copied, "capped")
         device = explain(copied, "dev-1")
+        refuser = explain(copied, "refuser")
     assert f"held by process {pid}" in explanation.notes[0]
     assert explanation.read_from == "published"
     assert explanation.activity is None
@@ -208,7 +209,10 @@ def test_while_a_batch_holds_the_warehouse_all_but_the_events_is_told(shop: Sett
     assert [seen.is_loaded for seen in told.evidence] == [False]
     assert story(explanation, "cart_abandoned").status == "waiting"
     assert story(explanation, "frequent_visits").status == "unknown"
-    assert device.identity.user_id == "linked"
+    assert device.identity.words == "device dev-1 belongs to user linked, by an event of 2025-09-20T17:33:00Z"
+    assert [owned.anonymous_id for owned in device.identity.devices] == ["dev-1"]
+    refused = match(refuser, "related_product_views", "17:22:00")
+    assert refused.why == "no_consent: refused consent for marketing on 2025-09-20T17:20:00Z"
 
 
 def test_a_held_warehouse_without_a_published_database_is_said_plainly(shop: Settings, tmp_path: Path) -> None:

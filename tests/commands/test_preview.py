@@ -123,7 +123,11 @@ def test_before_the_first_build_nothing_waits(tmp_path: Path, console: Console) 
 words = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=5, max_size=12)
 
 
-@given(local=words, phone=words, crm=words, around=st.text(max_size=8))
+# Without control characters: their JSON escapes have digits that nobody sent.
+around_it = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=8)
+
+
+@given(local=words, phone=words, crm=words, around=around_it)
 def test_an_address_is_masked_wherever_a_platform_puts_it(local: str, phone: str, crm: str, around: str) -> None:
     email = f"{local}@{crm}.example"
     row = outbox_row(email=email, phone=phone, external_ids={"crm_id": crm})

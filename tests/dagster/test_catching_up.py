@@ -44,7 +44,7 @@ class Copy:
         self.runner = subprocess.Popen(
             [sys.executable, "-c", RUNNER],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), "DAGSTER_HOME": str(settings.dagster_home)},
+            env={**os.environ, "PYTHONPATH": str(folder), "DAGSTER_HOME": str(settings.dagster_path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_the_instance_runs_one_batch_at_a_time_and_keeps_everything_in_its_home(settings: Settings) -> None:
     home = write_dagster_home(settings)
-    assert home == settings.dagster_home
+    assert home == settings.dagster_path
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert not instance.telemetry_enabled
         assert not instance.run_retries_enabled
@@ -47,8 +47,9 @@ def test_the_ui_listens_on_this_machine_only(settings: Settings) -> None:
     command, environment = dev_command(settings)
     assert command[1:] == ["dev", "-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", "3000"]
     assert Path(command[0]).exists()
-    assert environment["DAGSTER_HOME"] == str(settings.dagster_home)
+    assert environment["DAGSTER_HOME"] == str(settings.dagster_path)
     assert environment["TRIPLINE_HOME"] == str(settings.home)
+    assert environment["TRIPLINE_WAREHOUSE"] == str(settings.warehouse_path)
 
 
 def test_a_run_whose_process_died_with_its_server_does_not_stay_started_for_ever(settings: Settings) -> None:

@@ -42,10 +42,29 @@ class DestinationCase:
 
 
 def all_cases() -> list[DestinationCase]:
-    from tests.destinations import case_rest, case_webhook
+    from tests.destinations import (
+        case_braze,
+        case_customerio,
+        case_hubspot,
+        case_iterable,
+        case_klaviyo,
+        case_marketo,
+        case_rest,
+        case_segment,
+        case_webhook,
+    )
 
     return [
         case_webhook.SINGLE,
         case_webhook.BATCH,
         case_rest.BATCH,
+        case_braze.CASE,
+        case_iterable.CASE,
+        case_klaviyo.CASE,
+        case_marketo.CASE,
+        case_segment.CASE,
+        case_hubspot.EVENT,
+        case_hubspot.EMAIL,
+        case_hubspot.CONTACT,
+        case_customerio.CASE,
     ]

@@ -17,6 +17,7 @@ LONG = {
     "dwell.sql": "one rule of seven steps, of no use apart",
     "distinct_in_window.sql": "one rule of five steps, of no use apart",
     "trigger_decisions.sql": "the order of the reasons is one contract, to be read in one piece",
+    "int_batch__affected_users.sql": "every reason why a user is affected, and since when",
     "int_batch__events.sql": "the one place that says what the working set is",
     "int_user_behavior.sql": "one column group per window",
     "trg_checkout_abandoned.sql": "the sequence, the absence and the evidence of both",
@@ -47,7 +48,12 @@ def test_every_exception_still_is_one() -> None:
 
 def test_every_macro_has_a_file_of_its_own_name() -> None:
     for path in MACROS.glob("**/*.sql"):
-        names = re.findall(r"{%-?\s*macro\s+(\w+)\(", path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        names = re.findall(r"{%-?\s*macro\s+(\w+)\(", text)
+        names += [
+            f"materialization_{name}_{adapter}"
+            for name, adapter in re.findall(r"{%-?\s*materialization\s+(\w+), adapter='(\w+)'", text)
+        ]
         public = [name for name in names if not name.startswith("default__")]
         assert public == [path.stem], path.name
 

@@ -40,9 +40,8 @@ def fail_pushes(settings: Settings, platform: Platform, times: int) -> None:
 def test_a_user_who_took_consent_back_since_is_not_told(shop: Shop, settings: Settings, platform: Platform) -> None:
     shop.fire(3)
     shop.run(
-        "insert into behavior.int_daily_consents values ('u0', date '2026-11-01', true, null),"
-        " ('u0', date '2026-11-02', false, null), ('u1', date '2026-11-01', false, null),"
-        " ('u1', date '2026-11-02', true, null)"
+        "insert into behavior.int_consents values ('u0', '2026-11-01', true), ('u0', '2026-11-02', false),"
+        " ('u1', '2026-11-01', false), ('u1', '2026-11-02', true)"
     )
     assert push(settings).counts == {"webhook": {"cancelled": 1, "delivered": 2}}
     assert "may not be told" in shop.log("answer")[0][0] + str(shop.log("answer"))

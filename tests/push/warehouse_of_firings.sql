@@ -46,6 +46,6 @@ create view triggers.trigger_firings as
 select * from triggers.trigger_decisions
 where decision = 'fired';
 
-create table behavior.int_daily_consents (user_id varchar, utc_day date, is_granted boolean, said_at timestamp);
+create table behavior.int_consents (user_id varchar, said_at timestamp, is_granted boolean);
 
 create table config.suppressed_users (user_id varchar, reason varchar);

@@ -51,7 +51,8 @@ VISITS = """
         last_event_key, last_event_linked_anonymous_id
     from behavior.int_visits
 """
-CONSENTS = "select user_id, utc_day, is_granted, said_at from behavior.int_daily_consents"
+CONSENTS = "select user_id, said_at, is_granted from behavior.int_consents"
+BEHAVIOR = "from behavior.int_user_behavior"
 PROFILES = """
     select user_id, email, phone, external_ids, address_kinds, traits, epoch_us(updated_at)
     from triggers.user_profiles
@@ -63,6 +64,14 @@ TO_BE_TOLD = """
     from triggers.trigger_firings as firings
     inner join config.campaigns as campaigns on firings.campaign = campaigns.campaign
 """
+HELD_TABLES = {
+    "trigger_matches": MATCHES,
+    "int_visits": VISITS,
+    "int_consents": CONSENTS,
+    "int_user_behavior": BEHAVIOR,
+    "int_daily_traits": TRAITS,
+    "user_profiles": PROFILES,
+}
 QUARANTINED = "select batch_id, raw_text, reason from raw.quarantined_events"
 
 
@@ -189,9 +198,7 @@ def compare_outbox(warehouse: Path) -> list[Difference]:
 def compare_tables(warehouse: Path, anew: Path) -> list[Difference]:
     """What a full refresh would have made of the same events."""
     found: list[Difference] = []
-    tables = {"trigger_matches": MATCHES, "int_visits": VISITS, "int_daily_consents": CONSENTS}
-    tables |= {"int_daily_traits": TRAITS, "user_profiles": PROFILES}
-    for table, query in tables.items():
+    for table, query in HELD_TABLES.items():
         theirs, mine = ([_hashable(row) for row in ask(place, query)] for place in (warehouse, anew))
         differences = _both_ways(table, theirs, mine, lambda row: family_of(str(row[0])))
         found += [replace(one, side=one.side.replace("evaluator", "full refresh")) for one in differences]

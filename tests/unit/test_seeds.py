@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.dbt import build
+from orchestration.dbt import build, compile_triggers
 from orchestration.errors import ConfigError
-from orchestration.settings import PROJECT_DIR
+from orchestration.settings import PROJECT_DIR, Settings
 from tests.unit.conftest import WITHOUT_UNIT_TESTS, Warehouse, failures, make_warehouse
 
 pytestmark = pytest.mark.xdist_group("seeds")
@@ -155,7 +155,7 @@ def test_nothing_is_built_with_a_wrong_row(refused: Any, shop: Warehouse) -> Non
         if result.node.resource_type == "model"
         and result.status == "success"
         # Views over raw tables alone, which no seed can spoil.
-        and result.node.name not in ("stg_events", "delivery_latency")
+        and result.node.name not in ("stg_events", "delivery_latency", "dead_letters")
     ]
     assert built == []
     assert shop.ask("select count(*) from batches.finished_builds") == [(0,)]
@@ -169,3 +169,74 @@ def test_the_batch_says_which_row_to_mend_and_the_next_one_catches_up(
         build(shop.settings, project_dir=spoilt)
     build(shop.settings, project_dir=_project(tmp_path / "mended", spoilt=False))
     assert shop.ask("select count(*) from batches.finished_builds") == [(1,)]
+
+
+UNREADABLE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
+    "a row that is too short": (
+        "triggers.csv",
+        lambda text: text + b"time_on_page,true,1\n",
+        "seeds/triggers.csv, line 11 (time_on_page,true,1): 3 values instead of 6",
+    ),
+    "a comma in a description": (
+        "campaigns.csv",
+        lambda text: text.replace(b"win_back,webhook,true,", b"win_back,webhook,true,back, please: ", 1),
+        "seeds/campaigns.csv, line 10 (win_back,webhook,true,back, please: ",
+    ),
+    "a column of another name": (
+        "settings.csv",
+        lambda text: text.replace(b"setting,value,", b"setting,valu,", 1),
+        "seeds/settings.csv, line 1: the columns are setting,valu,unit,description instead of setting,value,",
+    ),
+    "columns in another order": (
+        "trigger_thresholds.csv",
+        lambda text: text.replace(b"trigger_name,variant,", b"variant,trigger_name,", 1),
+        "seeds/trigger_thresholds.csv, line 1: the columns are variant,trigger_name,",
+    ),
+    "another encoding": (
+        "passive_events.csv",
+        lambda text: text + "zur\u00fcckgeschickt,sent back\n".encode("utf-16-le"),
+        "seeds/passive_events.csv is not UTF-8",
+    ),
+    "an open quote": (
+        "suppressed_users.csv",
+        lambda text: text + b'ada,"asked us to stop\n',
+        "seeds/suppressed_users.csv, line 2: not CSV: unexpected end of data",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def unreadable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which no seed file can be read."""
+    project_dir = _project(tmp_path_factory.mktemp("unreadable"), spoilt=False)
+    for file, spoil, _ in UNREADABLE.values():
+        path = project_dir.parent / "seeds" / file
+        content = path.read_bytes()
+        wrong = spoil(content)
+        assert wrong != content, f"{file} is not as this test expects it"
+        path.write_bytes(wrong)
+    return project_dir
+
+
+def test_rows_that_the_warehouse_could_not_even_read_are_all_named_before_dbt_starts(
+    unreadable: Path, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    with pytest.raises(ConfigError, match=f"Nothing was built: {len(UNREADABLE)} problem") as caught:
+        build(settings, project_dir=unreadable)
+    for _, _, says in UNREADABLE.values():
+        assert says in caught.value.message
+    assert not settings.home.exists()
+
+
+def test_a_seed_file_that_is_gone_is_said_with_its_first_line(tmp_path: Path) -> None:
+    project_dir = _project(tmp_path, spoilt=False)
+    (tmp_path / "seeds" / "suppressed_users.csv").unlink()
+    with pytest.raises(ConfigError, match=r"seeds/suppressed_users.csv is missing; its first line is user_id,reason"):
+        build(Settings(home=tmp_path / "home"), project_dir=project_dir)
+
+
+def test_a_wrong_row_is_told_as_such_by_the_check_of_the_triggers_too(tmp_path: Path) -> None:
+    spoilt = _project(tmp_path, spoilt=True)
+    with pytest.raises(ConfigError, match="row time_on_pge"), compile_triggers(project_dir=spoilt):
+        pass

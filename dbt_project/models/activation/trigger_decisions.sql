@@ -13,7 +13,7 @@ with limits as (
     select * from {{ ref('int_batch__limits') }}
 ),
 
-ledger as (
+ledger as not materialized (
     {% if is_incremental() %}
     select * from {{ this }}
     {% else %}
@@ -64,7 +64,10 @@ due as (
             select 1
             from ledger
             where
-                ledger.trigger_name = candidates.trigger_name
+                ledger.matched_at >= least(
+                    timestamp '{{ first_change or '9999-12-31' }}', timestamp '{{ prior_watermark or '0001-01-01' }}'
+                )
+                and ledger.trigger_name = candidates.trigger_name
                 and ledger.user_id = candidates.user_id
                 and ledger.matched_at = candidates.matched_at
         )
@@ -88,10 +91,10 @@ configured as (
 
 refusals as (
     select consents.user_id
-    from {{ ref('int_daily_consents') }} as consents
+    from {{ ref('int_consents') }} as consents
     where consents.user_id in (select configured.user_id from configured)
     group by consents.user_id
-    having not arg_max(consents.is_granted, consents.utc_day)
+    having not arg_max(consents.is_granted, consents.said_at)
     union
     select user_id from {{ ref('suppressed_users') }}
 ),

@@ -51,6 +51,13 @@ linked_events as (
         last_event_linked_anonymous_id
     from {{ ref('int_batch__earlier_visits') }}
     where last_event_linked_anonymous_id is not null
+    union all
+    select
+        first_event_key,
+        user_id,
+        first_event_linked_anonymous_id
+    from {{ ref('int_batch__earlier_visits') }}
+    where first_event_linked_anonymous_id is not null
 ),
 
 unnested as (

@@ -4,11 +4,13 @@
 {% set unfinished = get_previous_relation('int_batch__affected_users', 'batches') if not limits['is_full'] else none %}
 {% set visits = get_previous_relation('int_visits', 'behavior') if not limits['is_full'] else none %}
 {% set reach = get_reach_seconds() %}
+{% set named_reach = get_event_reaches().values() | max %}
 
 with changed as (
     select
         coalesce(changes.known_user_id, devices.user_id) as user_id,
-        changes.changed_from
+        changes.changed_from,
+        changes.is_replaced
     from {{ ref('int_batch__changes') }} as changes
     left join {{ ref('int_batch__devices') }} as devices
         on changes.anonymous_id = devices.anonymous_id and changes.known_user_id is null
@@ -25,14 +27,14 @@ moved as (
 ),
 
 hits as (
-    select * from changed
+    select user_id, changed_from, is_replaced as has_lost from changed
     union all
-    select old_user_id, changed_from from moved
+    select old_user_id, changed_from, true from moved
     union all
-    select user_id, changed_from from moved
+    select user_id, changed_from, false from moved
     {% if unfinished %}
     union all
-    select earlier.user_id, earlier.changed_from
+    select earlier.user_id, earlier.changed_from, false
     from {{ unfinished }} as earlier
     where
         not exists (
@@ -43,12 +45,41 @@ hits as (
     {% endif %}
 ),
 
-affected as (
+hit_users as (
     select
         user_id,
-        min(changed_from) as changed_from
+        min(changed_from) as changed_from,
+        bool_or(has_lost) as has_lost
     from hits
     group by user_id
+),
+
+-- Who lost events may be left with the visit before them as the last one: that is computed anew too.
+{% if visits %}
+left_visits as (
+    select
+        hit_users.user_id,
+        max(visits.visit_started_at) as visit_started_at
+    from hit_users
+    inner join {{ visits }} as visits
+        on hit_users.user_id = visits.user_id and visits.visit_started_at < hit_users.changed_from
+    where hit_users.has_lost
+    group by hit_users.user_id
+),
+{% endif %}
+
+affected as (
+    select
+        hit_users.user_id,
+        {% if visits %}
+        least(hit_users.changed_from, left_visits.visit_started_at) as changed_from
+        {% else %}
+        hit_users.changed_from
+        {% endif %}
+    from hit_users
+    {% if visits %}
+    left join left_visits on hit_users.user_id = left_visits.user_id
+    {% endif %}
 ),
 
 -- A visit that the boundary would cut is read from its start.
@@ -89,8 +120,9 @@ final as (
         user_id,
         changed_from,
         read_from,
+        changed_from - interval '{{ named_reach }} seconds' as named_from,
         -- These few are read in a pass of their own, so that they do not widen the scan for all.
-        read_from < newest_read_from - interval '6 hours' as is_late,
+        {{ 'false' if limits['is_full'] else "read_from < newest_read_from - interval '2 hours'" }} as is_late,
         '{{ invocation_id }}' as build_id
     from bounded
 )

@@ -6,7 +6,8 @@ with added as (
     select
         known_user_id,
         anonymous_id,
-        occurred_at
+        occurred_at,
+        false as is_replaced
     from {{ source('raw', 'events') }}
     where
         batch_id > {{ limits['done_batch_id'] }}
@@ -18,7 +19,8 @@ replaced as (
     select
         known_user_id,
         anonymous_id,
-        occurred_at
+        occurred_at,
+        true as is_replaced
     from {{ source('raw', 'superseded_events') }}
     where
         batch_id > {{ limits['done_batch_id'] }}
@@ -35,7 +37,8 @@ final as (
     select
         known_user_id,
         anonymous_id,
-        min(occurred_at) as changed_from
+        min(occurred_at) as changed_from,
+        bool_or(is_replaced) as is_replaced
     from changed
     group by known_user_id, anonymous_id
 )

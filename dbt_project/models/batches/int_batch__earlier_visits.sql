@@ -1,30 +1,50 @@
--- How the affected users' earlier visits ended, as far back as an absence rule can reach: what stands before the
--- working set, from the small table of visits instead of the events. A visit that ended before read_from cannot
--- have changed.
+-- The affected users' earlier visits that a rule can look at: those of the last local day or so, and the one before
+-- read_from, from which a long absence counts. They stand in the small table of visits, so that the events need not be
+-- read; one that ended before read_from cannot have changed.
 {% set limits = get_limits() %}
 {% set visits = get_previous_relation('int_visits', 'behavior') if not limits['is_full'] else none %}
-{% set reach = get_reach_seconds('activity_reach') %}
+{% set day_reach = get_reach_seconds('visits_reach') %}
+{% set absence_reach = get_reach_seconds('activity_reach') %}
 
 {% if visits %}
 
-with final as (
+with earlier as (
     select
-        visits.user_id,
-        {{ microseconds_of('visits.visit_ended_at') }} as visit_ended_us,
-        visits.last_event_key,
-        visits.last_event_linked_anonymous_id,
-        affected.changed_from
+        visits.*,
+        affected.changed_from,
+        row_number() over (partition by visits.user_id order by visits.visit_started_at desc) as nth_before
     from {{ visits }} as visits
     inner join {{ ref('int_batch__affected_users') }} as affected on visits.user_id = affected.user_id
     where
         visits.visit_ended_at < affected.read_from
-        and visits.visit_ended_at >= affected.changed_from - interval '{{ reach }} seconds'
+        and visits.visit_ended_at
+        >= affected.changed_from - interval '{{ [day_reach, absence_reach] | max }} seconds'
+),
+
+-- From a visit with another one after it an absence begins before changed_from, or not at all.
+final as (
+    select
+        user_id,
+        local_day,
+        {{ microseconds_of('visit_started_at') }} as visit_started_us,
+        first_event_key,
+        first_event_linked_anonymous_id,
+        {{ microseconds_of('visit_ended_at') }} as visit_ended_us,
+        last_event_key,
+        last_event_linked_anonymous_id,
+        changed_from
+    from earlier
+    where nth_before = 1 or visit_ended_at >= changed_from - interval '{{ day_reach }} seconds'
 )
 
 select * from final
 {% else %}
 select
     affected.user_id,
+    cast(null as date) as local_day,
+    cast(null as bigint) as visit_started_us,
+    cast(null as varchar) as first_event_key,
+    cast(null as varchar) as first_event_linked_anonymous_id,
     cast(null as bigint) as visit_ended_us,
     cast(null as varchar) as last_event_key,
     cast(null as varchar) as last_event_linked_anonymous_id,

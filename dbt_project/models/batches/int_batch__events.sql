@@ -1,14 +1,34 @@
--- The working set: every trigger reads this and nothing else of the events. It holds what the affected users did
--- from the latest visit on that their matches since changed_from can depend on; in a full refresh, everything.
+-- The working set: every trigger reads this and nothing else of the events. Of the affected users it holds all from
+-- `read_from` on, and before that the few names of events that a rule looks back for; in a full refresh, everything.
 {% set limits = get_limits() %}
 {% set bounds = get_scan_bounds() %}
 {% set settings = get_settings() %}
+{% set named = [] %}
+{% for event_name, seconds in get_event_reaches().items() %}
+    {% do named.append(
+        "events.event_name = '" ~ event_name ~ "' and events.occurred_at >= affected.changed_from - interval '"
+        ~ seconds ~ " seconds'"
+    ) %}
+{% endfor %}
+{% set whole = 'events.occurred_at >= affected.read_from' %}
+{% set earlier = 'events.occurred_at < affected.read_from and (' ~ named | join(' or ') ~ ')' %}
+{% set parts = [{'name': 'recent', 'from': bounds['on_time'], 'is_late': false, 'condition': whole}] %}
+{% if not limits['is_full'] %}
+    {% set parts = parts + [
+        {'name': 'earlier', 'from': bounds['on_time_earlier'], 'is_late': false, 'condition': earlier},
+        {'name': 'late', 'from': bounds['late'], 'is_late': true, 'condition': whole ~ ' or ' ~ earlier},
+    ] %}
+{% endif %}
 
+-- The numbers keep windows and joins off the text of the ids.
 with affected as (
-    select * from {{ ref('int_batch__affected_users') }}
+    select
+        *,
+        row_number() over () as user_number
+    from {{ ref('int_batch__affected_users') }}
 ),
 
--- Under which identities the affected users' events stand in raw.events.
+-- The devices whose events without a known user belong to an affected user.
 touching as (
     select distinct log.anonymous_id
     from {{ ref('int_identity_log') }} as log
@@ -26,106 +46,112 @@ logged as (
     inner join touching on log.anonymous_id = touching.anonymous_id
 ),
 
-owners as (
+devices as (
     select
-        user_id as identity_id,
-        user_id
-    from affected
-    where user_id not like 'anon:%'
-
-    union all
-
-    select
-        'anon:' || anonymous_id,
-        coalesce(known_user_id, 'anon:' || anonymous_id)
+        anonymous_id,
+        coalesce(known_user_id, 'anon:' || anonymous_id) as user_id
     from logged
     where nth = 1
 ),
 
-identities as (
-    select
-        owners.identity_id,
-        affected.*
-    from owners
-    inner join affected on owners.user_id = affected.user_id
+-- Found by narrow columns first and then read, in passes of which each has a plain bound.
+{% for part in parts %}
+{{ part['name'] }}_found as (
+    {{ found_events(limits['upto_batch_id'], part['from'], part['is_late'], part['condition']) | indent(4) }}
 ),
 
-{% for pass in ['on_time', 'late'] %}
-{{ pass }} as (
+{{ part['name'] }} as (
     select
         events.*,
-        identities.user_id,
-        identities.changed_from
-    -- noqa: disable=LT02
-    from (
-        {{ counted_events(upto=limits['upto_batch_id'], from_time=bounds[pass]) | indent(8) }}
-        {%- if bounds[pass] is none %}
-        and false
-        {%- endif %}
-    ) as events
-    -- noqa: enable=LT02
-    inner join identities
-        on events.identity_id = identities.identity_id and events.occurred_at >= identities.read_from
-    where {{ 'not ' if pass == 'on_time' }}identities.is_late
+        found.user_id,
+        found.user_number,
+        found.changed_from,
+        found.is_read_whole
+    from {{ source('raw', 'events') }} as events
+    inner join {{ part['name'] }}_found as found on events.event_seq = found.event_seq
+    {% if part['from'] is not none %}
+    where events.occurred_at >= timestamp '{{ part['from'] }}'
+    {% endif %}
 ),
 
 {% endfor %}
-
 read_events as (
-    select * from on_time
-    union all
-    select * from late
+    {% for part in parts %}
+    select * from {{ part['name'] }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+-- After the joins, so that it looks at what was read and not at history.
+counted as (
+    select read_events.*
+    from read_events
+    where
+        not exists (
+            select 1
+            from {{ source('raw', 'superseded_events') }} as superseded
+            where
+                superseded.event_seq = read_events.event_seq
+                and superseded.batch_id <= {{ limits['upto_batch_id'] }}
+        )
 ),
 
 described as (
     select
-        read_events.*,
-        {{ microseconds_of('read_events.occurred_at') }} as occurred_us,
-        {{ local_day_of('read_events.occurred_at', settings['reporting_timezone']) }} as local_day,
-        read_events.user_id like 'anon:%' as is_anonymous,
+        counted.*,
+        {{ microseconds_of('counted.occurred_at') }} as occurred_us,
+        counted.user_id like 'anon:%' as is_anonymous,
         passive_events.event_name is null as is_active
-    from read_events
-    left join {{ ref('passive_events') }} as passive_events on read_events.event_name = passive_events.event_name
+    from counted
+    left join {{ ref('passive_events') }} as passive_events on counted.event_name = passive_events.event_name
 ),
 
 -- 30 minutes: the gap of semantics, section 3; exactly 30 minutes continue the visit.
 stepped as (
     select
-        user_id,
+        event_seq,
+        user_number,
         occurred_us,
-        occurred_us - lag(occurred_us) over (partition by user_id order by occurred_us) <= 1800000000 as is_continued
+        occurred_us - lag(occurred_us) over (partition by user_number order by occurred_us) <= 1800000000
+            as is_continued
     from described
-    where is_active
-    group by user_id, occurred_us
+    where is_active and is_read_whole
 ),
 
 visited as (
     select
-        user_id,
+        event_seq,
+        user_number,
         occurred_us,
         max(case when coalesce(is_continued, false) then null else occurred_us end)
-            over (partition by user_id order by occurred_us) as visit_started_us
+            over (partition by user_number order by occurred_us) as visit_started_us
     from stepped
 ),
 
 -- A passive event begins, prolongs and ends no visit, but one within a visit belongs to it.
 spanned as (
     select
-        passive.event_key,
+        passive.event_seq,
         visits.visit_started_us
     from described as passive
     inner join (
         select
-            user_id,
+            user_number,
             visit_started_us,
             max(occurred_us) as visit_ended_us
         from visited
-        where user_id in (select described.user_id from described where not described.is_active)
-        group by user_id, visit_started_us
+        where user_number in (select described.user_number from described where not described.is_active)
+        group by user_number, visit_started_us
     ) as visits
-        on passive.user_id = visits.user_id
+        on passive.user_number = visits.user_number
         and passive.occurred_us between visits.visit_started_us and visits.visit_ended_us
     where not passive.is_active
+),
+
+placed as (
+    select event_seq, visit_started_us from visited
+    union all
+    select event_seq, visit_started_us from spanned
 ),
 
 final as (
@@ -145,11 +171,8 @@ final as (
         described.is_active,
         described.occurred_at,
         described.occurred_us,
-        described.local_day,
-        case
-            when described.is_active then visited.visit_started_us
-            else spanned.visit_started_us
-        end as visit_started_us,
+        {{ local_day_of('described.occurred_at', settings['reporting_timezone']) }} as local_day,
+        placed.visit_started_us,
 
         -- what about
         described.page_url,
@@ -160,7 +183,8 @@ final as (
         described.order_id,
         described.revenue,
         described.currency,
-        described.properties,
+        -- the widest column by far is written only where a trigger reads it
+        {{ 'described.properties' if is_read_by_a_trigger('properties') else 'cast(null as json)' }} as properties,
 
         -- what was said of the consent category that campaigns need: null where nothing was
         case json_extract_string(described.consent, '/categoryPreferences/{{ settings['consent_category'] }}')
@@ -174,8 +198,7 @@ final as (
         -- matches from here on are computed anew
         described.changed_from
     from described
-    left join visited on described.user_id = visited.user_id and described.occurred_us = visited.occurred_us
-    left join spanned on described.event_key = spanned.event_key
+    left join placed on described.event_seq = placed.event_seq
 )
 
 select * from final

@@ -2,10 +2,12 @@
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
 {{ assert_inputs_are_built_along() }}
--- One row per user: the windows as of the user's last active event, each with the time at which it is over.
+-- One row per user: the windows as of the user's last active event, each with the time at which it is over. They all
+-- lie within what the working set holds; who did nothing since changed_from keeps the row there was.
 {% set timezone = get_settings()['reporting_timezone'] %}
 {% set related = get_thresholds('related_product_views', ['window_seconds']) %}
 {% set cart = get_thresholds('high_value_cart', ['window_seconds']) %}
+{% set open_cart = get_thresholds('cart_abandoned', ['wait_seconds']) %}
 
 with events as (
     select * from {{ ref('int_batch__events') }}
@@ -14,30 +16,13 @@ with events as (
 last_visits as (
     select
         *,
-        row_number() over (partition by user_id order by visit_started_at desc) as nth
+        row_number() over (partition by user_id order by visit_started_us desc) as nth
     from {{ ref('int_batch__visits') }}
 ),
 
--- A user whose latest events went to another keeps the visit before them, if there is one.
-bereft as (
-    select affected.user_id
-    from {{ ref('int_batch__affected_users') }} as affected
-    left join last_visits on affected.user_id = last_visits.user_id and last_visits.nth = 1
-    where last_visits.user_id is null
-),
-
-older_visits as (
-    select
-        visits.*,
-        row_number() over (partition by visits.user_id order by visits.visit_started_at desc) as nth
-    from {{ ref('int_visits') }} as visits
-    inner join bereft on visits.user_id = bereft.user_id
-),
-
 latest as (
-    select user_id, visit_started_at, visit_ended_at, local_day, events from last_visits where nth = 1
-    union all
-    select user_id, visit_started_at, visit_ended_at, local_day, events from older_visits where nth = 1
+    select * from last_visits
+    where nth = 1 and visit_ended_at >= changed_from
 ),
 
 days as (
@@ -48,9 +33,9 @@ days as (
 ),
 
 all_visits as (
-    select user_id, local_day from last_visits
+    select user_id, local_day from {{ ref('int_batch__visits') }}
     union all
-    select user_id, local_day from older_visits
+    select user_id, local_day from {{ ref('int_batch__earlier_visits') }}
 ),
 
 visits_today as (
@@ -70,8 +55,18 @@ recent as (
             where events.event_name = 'product_added'
             and events.occurred_at >= days.visit_ended_at - interval '{{ cart['window_seconds'] }} seconds'
         ), 0) as cart_value,
-        max(events.occurred_at) filter (where events.event_name = 'product_added') as last_added_at,
-        max(events.occurred_at) filter (where events.event_name = 'order_completed') as last_ordered_at
+        max(events.occurred_at) filter (
+            where events.event_name = 'product_added'
+            and events.occurred_at >= days.visit_ended_at - interval '{{ cart['window_seconds'] }} seconds'
+        ) as last_valued_at,
+        max(events.occurred_at) filter (
+            where events.event_name = 'product_added'
+            and events.occurred_at >= days.visit_ended_at - interval '{{ open_cart['wait_seconds'] }} seconds'
+        ) as last_added_at,
+        max(events.occurred_at) filter (
+            where events.event_name = 'order_completed'
+            and events.occurred_at >= days.visit_ended_at - interval '{{ open_cart['wait_seconds'] }} seconds'
+        ) as last_ordered_at
     from days
     inner join events on days.user_id = events.user_id and events.occurred_at <= days.visit_ended_at
     group by days.user_id
@@ -99,7 +94,7 @@ top_categories as (
     from categories
 ),
 
-final as (
+computed as (
     select
         days.user_id,
         days.user_id like 'anon:%' as is_anonymous,
@@ -123,7 +118,7 @@ final as (
 
         -- the cart
         coalesce(recent.cart_value, 0) as cart_value,
-        recent.last_added_at + interval '{{ cart['window_seconds'] }} seconds' as cart_value_valid_until,
+        recent.last_valued_at + interval '{{ cart['window_seconds'] }} seconds' as cart_value_valid_until,
         case
             when recent.last_added_at > coalesce(recent.last_ordered_at, timestamp '0001-01-01')
                 then recent.last_added_at
@@ -132,6 +127,18 @@ final as (
     left join visits_today on days.user_id = visits_today.user_id
     left join recent on days.user_id = recent.user_id
     left join top_categories on days.user_id = top_categories.user_id and top_categories.nth = 1
+),
+
+final as (
+    select * from computed
+    {% if is_incremental() and not get_limits()['is_full'] %}
+    union all by name
+    select target.*
+    from {{ this }} as target
+    inner join {{ ref('int_batch__affected_users') }} as affected
+        on target.user_id = affected.user_id and target.last_active_at < affected.changed_from
+    where target.user_id not in (select computed.user_id from computed)
+    {% endif %}
 )
 
 select * from final

@@ -15,6 +15,7 @@ select
     local_day,
     events,
     first_event_key,
+    first_event_linked_anonymous_id,
     last_event_key,
     last_event_linked_anonymous_id
 from {{ ref('int_batch__visits') }}

@@ -7,6 +7,13 @@ with visits as (
         visit_started_us as occurred_us,
         first_event_key as event_key
     from {{ ref('int_batch__visits') }}
+    union all
+    select
+        user_id,
+        local_day,
+        visit_started_us,
+        first_event_key
+    from {{ ref('int_batch__earlier_visits') }}
 ),
 
 evidence as (

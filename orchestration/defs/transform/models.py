@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from orchestration.dagster_dbt_run import build_models
-from orchestration.dagster_names import DELIVERIES, OUTBOX, WAREHOUSE_POOL
+from orchestration.dagster_names import DELIVERIES, WAREHOUSE_POOL
 from orchestration.dbt_manifest import prepared_project
 from orchestration.settings import get_settings
 
@@ -18,10 +18,10 @@ class Translator(DagsterDbtTranslator):
     """Asset key = schema/table, group = folder."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """dbt's spec, less one edge: the outbox subtracts what the delivery log says is done, and the log is written
-        from the outbox. The graph shows the second."""
+        """dbt's spec, less some edges: the models under the outbox subtract what the delivery log says is done, and the
+        log is written from the outbox. The graph shows the second."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if spec.key != OUTBOX:
+        if spec.group_name != "activation":
             return spec
         return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != DELIVERIES])
 

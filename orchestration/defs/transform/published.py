@@ -14,6 +14,7 @@ TABLES = [
     ["triggers", "trigger_firings"],
     ["triggers", "user_trigger_flags"],
     ["triggers", "user_behavior"],
+    ["triggers", "user_profiles"],
     ["triggers", "campaign_outbox"],
     ["monitoring", "trigger_health"],
     ["monitoring", "trigger_quality"],

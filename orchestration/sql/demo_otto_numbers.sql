@@ -1,0 +1,3 @@
+select distinct part
+from parts
+order by part

@@ -1,0 +1,2 @@
+select full_reason
+from batches.int_batch__limits
