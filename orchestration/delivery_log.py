@@ -201,7 +201,10 @@ def rows_to_send(
     connection.execute(
         read_sql("preview_choose"), {"destination": destination, "campaign": campaign, "max_rows": max_rows}
     )
-    connection.execute(read_sql("push_judge"), {"give_up_seconds": give_up_seconds})
+    line = [seq for (seq,) in connection.execute(read_sql("preview_chosen")).fetchall()]
+    if not line:
+        return []
+    run_sql(connection, "push_judge", {"give_up_seconds": give_up_seconds}, {"bound": _bound(line)})
     connection.execute(read_sql("preview_judged"))
     return _fetch_rows(connection)
 

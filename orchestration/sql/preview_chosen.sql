@@ -1,0 +1,3 @@
+select outbox_seq
+from push_chosen
+order by outbox_seq
