@@ -54,7 +54,7 @@ def _measure_batches(console: Console, folder: Path, days: list[int]) -> dict[st
     with console.status("simulating a day of a million events"):
         day, batches = make_day(folder / "day")
     for count in days:
-        settings = Settings(home=folder / f"history-{count}")
+        settings = Settings.all_in(folder / f"history-{count}")
         with console.status(f"making a history of {count} million events"):
             rows = make_warehouse(settings, day, count)
         console.print(f"{rows:,} events of history: first build", highlight=False)

@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tripline-bench-") as folder:
-        settings = Settings(home=Path(folder))
+        settings = Settings.all_in(Path(folder))
         settings.landing_path.mkdir(parents=True)
         with local_platform(settings.home) as platform:
             command, environment = dev_command(settings, port=_free_port())

@@ -26,7 +26,7 @@ from orchestration.warehouse import connect
 
 def main() -> None:
     what, home, *rest = sys.argv[1:]
-    settings = Settings(home=Path(home))
+    settings = Settings.all_in(Path(home))
     figures = {"floor": floor, "build": build, "refresh": refresh, "batch": batch}[what](settings, *rest)
     figures["peak_gib"] = round(_peak_kib() / 2**20, 2)
     print(json.dumps(figures))

@@ -66,7 +66,7 @@ def copy_seconds(settings: Settings) -> float:
 def measure(matches: int, changed: int, rounds: int) -> dict[str, Any]:
     """Publishes `rounds` batches of `changed` changed matches by delta, then makes the file anew."""
     with tempfile.TemporaryDirectory(prefix="tripline-bench-") as folder:
-        settings = Settings(home=Path(folder))
+        settings = Settings.all_in(Path(folder))
         lay_out(settings, matches, users=max(1000, matches // 20))
         first = publish(settings)
         deltas: list[PublishReport] = []

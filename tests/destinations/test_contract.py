@@ -125,8 +125,9 @@ def test_the_rate_limit_is_kept_without_one_request_too_many(
     case: DestinationCase, server: ScriptedServer, create: Callable[[], Destination], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = set_batch_size(case, 1, monkeypatch)
-    monkeypatch.setenv("TRIPLINE_PUSH_RATE_LIMITS", json.dumps({case.name: [[5, 0.25], [1000, 60]]}))
-    server.enforce(5, 0.25)
+    monkeypatch.setenv("TRIPLINE_PUSH_RATE_LIMITS", json.dumps({case.name: [[5, 0.5], [1000, 60]]}))
+    # A request that was long on its way arrives closer to the next one than it was sent.
+    server.enforce(5, 0.45)
     rows = [case.row(number) for number in range(16 * size)]
     destination = create()
     assert outcomes(destination.send(rows)) == {"delivered": len(rows)}
