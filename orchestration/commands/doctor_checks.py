@@ -178,7 +178,11 @@ def _quarantine(report: DoctorReport) -> Iterator[Problem]:
 
 
 def _outbox(report: DoctorReport) -> Iterator[Problem]:
-    waiting = [row for row in report.outbox if row.status != "waiting_for_address"]
+    held = sum(row.firings for row in report.outbox if row.status == "held")
+    if held:
+        fix = "triggers.dead_letters lists them; settle them with `tripline release --as delivered|send`"
+        yield _problem(f"in doubt, held for a person: {count(held, 'firing')}", fix)
+    waiting = [row for row in report.outbox if row.status not in ("waiting_for_address", "held")]
     firings = sum(row.firings for row in waiting)
     if not firings:
         return

@@ -62,8 +62,10 @@ def _delivery(steps: list[DeliveryStep]) -> str:
         "claimed": f"being sent since {when(last.recorded_at)}, or the pushing process died; the next push settles it",
         "failed": f"failed, {attempts}; will be sent again{after}",
         "rejected": f"rejected for good by {last.destination}",
-        "cancelled": "not sent: the match was gone when it was to be sent",
+        "cancelled": "not sent: the match was gone, or the user might not be told any more, when it was to be sent",
         "unknown": f"sent, but {last.destination} never answered; the next push settles it",
+        "held": f"in doubt at {last.destination}: a person settles it with `tripline release`",
+        "requeued": "to be sent again by a person's word; goes out with the next push",
         "waiting_for_address": f"waits until {last.destination} can be told where to reach the user",
         "dry_run": "a dry run, nothing was sent",
     }
