@@ -72,7 +72,7 @@ create table behavior.int_user_behavior (
 create table triggers.campaign_backlog (
     outbox_seq bigint,
     destination varchar,
-    campaign varchar,
+    campaign varchar
 );
 
 create table triggers.campaign_outbox (
@@ -97,5 +97,5 @@ create table triggers.campaign_outbox (
     delivery_status varchar,
     attempts bigint,
     retry_at timestamp,
-    payload json,
+    payload json
 );

@@ -8,7 +8,8 @@ answers as (
         push_id,
         recorded_at,
         status in ('failed', 'unknown') as is_failure,
-        status = 'delivered' or (status in ('rejected', 'waiting_for_address') and http_status is not null) as is_answer,
+        status = 'delivered'
+        or (status in ('rejected', 'waiting_for_address') and http_status is not null) as is_answer,
     from triggers.campaign_deliveries
     where status in ('delivered', 'rejected', 'waiting_for_address', 'failed', 'unknown')
 ),
@@ -25,7 +26,7 @@ last_answers as (
 final as (
     select
         answers.destination,
-        count(distinct (answers.push_id, answers.recorded_at)) as failures,
+        count(distinct answers.push_id || '/' || cast(answers.recorded_at as varchar)) as failures,
         min(answers.recorded_at) as failing_since,
         max(answers.recorded_at) as last_failed_at,
     from answers

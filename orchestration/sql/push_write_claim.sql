@@ -46,8 +46,9 @@ final as (
             when 'withdraw' then 'the user may not be told any more' || doubts.doubt
             when 'expire' then 'too old before it could be sent'
             when 'give_up'
-                then 'given up after ' || doubts.tried_seconds || ' s: ' || coalesce(doubts.last_answer, '')
-                || doubts.doubt
+                then
+                    'given up after ' || doubts.tried_seconds || ' s: ' || coalesce(doubts.last_answer, '')
+                    || doubts.doubt
             when 'no_address' then 'no address became known in time: needs ' || array_to_string(doubts.needs, ' or ')
             when 'wait' then 'needs ' || array_to_string(doubts.needs, ' or ')
         end as answer,
