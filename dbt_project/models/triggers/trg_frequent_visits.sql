@@ -1,6 +1,6 @@
 {% set thresholds = get_thresholds('frequent_visits', ['min_visits']) %}
 
-with visits as (
+with both as (
     select
         user_id,
         local_day,
@@ -14,6 +14,16 @@ with visits as (
         visit_started_us,
         first_event_key
     from {{ ref('int_batch__earlier_visits') }}
+),
+
+visits as (
+    select
+        user_id,
+        local_day,
+        occurred_us,
+        event_key
+    from both
+    group by user_id, local_day, occurred_us, event_key
 ),
 
 evidence as (

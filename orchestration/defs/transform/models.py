@@ -18,11 +18,9 @@ class Translator(DagsterDbtTranslator):
     """Asset key = schema/table, group = folder."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """dbt's spec, less some edges: the models under the outbox subtract what the delivery log says is done, and the
-        log is written from the outbox. The graph shows the second."""
+        """dbt's spec, less the edges from the delivery log: models subtract what it says is done, or count it, and the
+        log is written from the outbox, a model of the same build. The graph shows the second."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if spec.group_name != "activation":
-            return spec
         return spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key != DELIVERIES])
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
