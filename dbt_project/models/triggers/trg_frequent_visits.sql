@@ -1,6 +1,6 @@
 {% set thresholds = get_thresholds('frequent_visits', ['min_visits']) %}
 
-with both as (
+with read_visits as (
     select
         user_id,
         local_day,
@@ -22,7 +22,7 @@ visits as (
         local_day,
         occurred_us,
         event_key
-    from both
+    from read_visits
     group by user_id, local_day, occurred_us, event_key
 ),
 
