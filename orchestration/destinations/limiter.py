@@ -1,4 +1,4 @@
-"""Keeping within a platform's rate limits: every window of it at once, requests spread evenly.
+"""Keeping within a platform's rate limits: every window of it, requests spread evenly.
 
 An account-wide window of n requests is used at n evenly spaced ones (GCRA with a burst of one), not as n at once and
 a wait: a platform counts at the moment of arrival, and what the network bunches together must not look like more than
@@ -49,10 +49,14 @@ class RateLimiter:
         return waited
 
 
+def strictest(limits: Sequence[RateLimit]) -> RateLimit:
+    """The one that keeps all of them: of requests sent evenly, the window with the fewest a second decides."""
+    return max(limits, key=lambda limit: limit.seconds / limit.requests)
+
+
 def _limiter(limits: Sequence[RateLimit], share: float) -> Limiter:
+    limit = strictest(limits)
     # Milliseconds are the library's unit. Stretching the interval, not cutting the count, keeps 1 request a window
     # possible whatever the share.
-    rates = [
-        Rate(limit.requests, max(1, round(limit.seconds * 1000 * (1 + HEADROOM) / share)), burst=1) for limit in limits
-    ]
-    return Limiter(StateBucket(sorted(rates, key=lambda rate: rate.interval), GCRA()), buffer_ms=0)
+    interval = max(1, round(limit.seconds * 1000 * (1 + HEADROOM) / share))
+    return Limiter(StateBucket([Rate(limit.requests, interval, burst=1)], GCRA()), buffer_ms=0)
