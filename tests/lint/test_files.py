@@ -17,7 +17,6 @@ LONG = {
     "dwell.sql": "one rule of seven steps, of no use apart",
     "distinct_in_window.sql": "one rule of five steps, of no use apart",
     "trigger_decisions.sql": "the order of the reasons is one contract, to be read in one piece",
-    "int_batch__affected_users.sql": "every reason why a user is affected, and since when",
     "int_batch__events.sql": "the one place that says what the working set is",
     "int_user_behavior.sql": "one column group per window",
     "trg_checkout_abandoned.sql": "the sequence, the absence and the evidence of both",

@@ -38,6 +38,10 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
         time.sleep(0.01)
 
 
+# Those that others call come first.
+ACTIVATION_MACROS = ("campaign_payload", "queued_deliveries", "reached_rows", "outbox_rows")
+
+
 def model_sql(name: str, queue: str | None = "triggers.campaign_queue") -> str:
     """A model of the activation layer as the project itself defines it, on the tables of one schema. `queue` is what
     an earlier build left, if anything."""
@@ -48,7 +52,8 @@ def model_sql(name: str, queue: str | None = "triggers.campaign_queue") -> str:
         "assert_inputs_are_built_along": lambda: "",
         "config": lambda **_: "",
     }
-    for macro in ("cross_db/iso_time_of", "activation/campaign_payload", "activation/queued_deliveries"):
+    macros = ("cross_db/iso_time_of", *(f"activation/{name}" for name in ACTIVATION_MACROS))
+    for macro in macros:
         module = jinja2.Template((PROJECT_DIR / "macros" / f"{macro}.sql").read_text()).make_module(names)
         macro = macro.partition("/")[2]
         names[macro] = getattr(module, f"default__{macro}", None) or getattr(module, macro)

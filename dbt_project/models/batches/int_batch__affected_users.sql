@@ -3,6 +3,8 @@
 {% set limits = get_limits() %}
 {% set unfinished = get_previous_relation('int_batch__affected_users', 'batches') if not limits['is_full'] else none %}
 {% set visits = get_previous_relation('int_visits', 'behavior') if not limits['is_full'] else none %}
+{% set no_visits = "(select '' as user_id, timestamp '0001-01-01' as visit_started_at, "
+    ~ "timestamp '0001-01-01' as visit_ended_at where false)" %}
 {% set reach = get_reach_seconds() %}
 {% set named_reach = get_event_reaches().values() | max %}
 
@@ -55,64 +57,48 @@ hit_users as (
 ),
 
 -- Who lost events may be left with the visit before them as the last one: that is computed anew too.
-{% if visits %}
 left_visits as (
     select
         hit_users.user_id,
         max(visits.visit_started_at) as visit_started_at
     from hit_users
-    inner join {{ visits }} as visits
+    inner join {{ visits or no_visits }} as visits
         on hit_users.user_id = visits.user_id and visits.visit_started_at < hit_users.changed_from
     where hit_users.has_lost
     group by hit_users.user_id
 ),
-{% endif %}
 
 affected as (
     select
         hit_users.user_id,
-        {% if visits %}
         least(hit_users.changed_from, left_visits.visit_started_at) as changed_from
-        {% else %}
-        hit_users.changed_from
-        {% endif %}
     from hit_users
-    {% if visits %}
     left join left_visits on hit_users.user_id = left_visits.user_id
-    {% endif %}
 ),
 
 -- A visit that the boundary would cut is read from its start.
-{% if visits %}
 cut_visits as (
     select
         affected.user_id,
         min(visits.visit_started_at) as visit_started_at
     from affected
-    inner join {{ visits }} as visits
+    inner join {{ visits or no_visits }} as visits
         on affected.user_id = visits.user_id
         and visits.visit_started_at <= affected.changed_from - interval '{{ reach }} seconds'
         and visits.visit_ended_at >= affected.changed_from - interval '{{ reach }} seconds' - interval '30 minutes'
     group by affected.user_id
 ),
-{% endif %}
 
 bounded as (
     select
         affected.user_id,
         affected.changed_from,
-        {% if visits %}
         coalesce(
             cut_visits.visit_started_at, affected.changed_from - interval '{{ reach }} seconds'
         ) as read_from,
-        {% else %}
-        affected.changed_from - interval '{{ reach }} seconds' as read_from,
-        {% endif %}
         max(affected.changed_from) over () - interval '{{ reach }} seconds' as newest_read_from
     from affected
-    {% if visits %}
     left join cut_visits on affected.user_id = cut_visits.user_id
-    {% endif %}
 ),
 
 final as (
