@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.history import make_day, make_warehouse
+from benchmarks.history import BLOCK_DAYS, make_stream, make_warehouse
 from orchestration.settings import Settings
 
 REFRESH_DAYS = 10  # a million events a day
@@ -51,12 +51,12 @@ def main() -> None:
 
 def _measure_batches(console: Console, folder: Path, days: list[int]) -> dict[str, Any]:
     figures: dict[str, Any] = {"batches": {}}
-    with console.status("simulating a day of a million events"):
-        day, batches = make_day(folder / "day")
+    with console.status(f"simulating {BLOCK_DAYS} days of a million events"):
+        stream, batches = make_stream(folder / "stream", min(max(days), BLOCK_DAYS))
     for count in days:
         settings = Settings.all_in(folder / f"history-{count}")
         with console.status(f"making a history of {count} million events"):
-            rows = make_warehouse(settings, day, count)
+            rows = make_warehouse(settings, stream, count)
         console.print(f"{rows:,} events of history: first build", highlight=False)
         first = _measure("build", settings)
         if count == REFRESH_DAYS:

@@ -23,7 +23,7 @@ select
     coalesce(min(ranked.matched_at), timestamp '2025-01-01') as changed_from,
     changed_from - interval 1 day as read_from,
     read_from as named_from,
-    false as is_late,
+    'on time' as lateness,
     'build-' || $batch_id as build_id,
 from chosen
 left join ranked on chosen.user_id = ranked.user_id and ranked.place <= 2

@@ -31,6 +31,11 @@ from orchestration.warehouse import connect
 # Raised when the meaning of what is written changes while the columns stay: older files are then made anew.
 FORMAT = 1
 READ_ONLY_MODE = 0o444
+# The columns of publish_state.sql.
+STATE = ["build_id", "upto_batch_id", "clock_at", "is_full", "is_finished", "prior_build_id"]
+STATE += ["delivery_seq", "first_change"]
+# Tables are copied through, so more would only keep what was read; DuckDB advises 125 MB at the least.
+MEMORY_MIB_PER_THREAD = 200
 Progress = Callable[[str], None]
 _one_at_a_time = threading.Lock()  # two threads would share DuckDB's lock on the warehouse
 
@@ -136,6 +141,8 @@ def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> Pu
         plan = _plan(connection, path, state, rebuild_because)
         if state is None or isinstance(plan, str):
             return PublishReport(path=path, is_published=False, reason=str(plan), bytes=size_of(path))
+        threads = connection.execute("select current_setting('threads')").fetchall()[0][0]
+        connection.execute(f"set memory_limit = '{MEMORY_MIB_PER_THREAD * threads}MiB'")
         progress("making the published database anew" if plan.is_rebuild else "publishing what changed")
         with _next_file(connection, path, plan.is_rebuild):
             changed = _write_tables(connection, plan, state)
@@ -151,11 +158,10 @@ def _state(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     """The warehouse's last build, and the layout of what is to be published; None before the first build."""
     if not fetch_sql(connection, "publish_has_build")[0][0]:
         return None
-    names = ("build_id", "upto_batch_id", "clock_at", "is_full", "is_finished", "prior_build_id", "delivery_seq")
     rows = fetch_sql(connection, "publish_state")
     if not rows:
         return None
-    state = dict(zip(names, rows[0], strict=True))
+    state: dict[str, Any] = dict(zip(STATE, rows[0], strict=True))
     run_sql(connection, "publish_tables")
     state["layout"] = f"{FORMAT}-{fetch_sql(connection, 'publish_layout')[0][0]}"
     views = "\n".join(sql for *_, sql in fetch_sql(connection, "publish_views"))
@@ -243,7 +249,7 @@ def _next_file(connection: duckdb.DuckDBPyConnection, path: Path, is_rebuild: bo
 
 def _write_tables(connection: duckdb.DuckDBPyConnection, plan: _Plan, state: dict[str, Any]) -> dict[str, int]:
     """Rows changed by table. Raises _NotEqual where a table then has another number of rows than the warehouse's."""
-    values = {name: state[name] for name in ("build_id", "upto_batch_id")}
+    values = {name: state[name] for name in ("build_id", "upto_batch_id", "first_change")}
     if plan.last:
         values |= {"batch_id": plan.last.upto_batch_id, "delivery_seq": plan.last.delivery_seq}
     changed = {}

@@ -1,4 +1,4 @@
-{% macro found_events(upto, from_time, is_late, condition) %}
+{% macro found_events(upto, from_time, lateness, condition) %}
     {#
         Whose the events are that an SQL `condition` over `events` and `affected` asks for: event_seq and the columns
         of the CTE `affected` that go along. By the users whom they name and by the CTE `devices`, in two plain joins:
@@ -29,7 +29,7 @@
         {% else %}
         and false
         {% endif %}
-        and {{ 'affected.is_late' if is_late else 'not affected.is_late' }}
+        and affected.lateness = '{{ lateness }}'
         and ({{ condition }})
     {{ 'union all' if not loop.last }}
     {% endfor %}

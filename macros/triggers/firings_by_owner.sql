@@ -1,7 +1,7 @@
 {% macro firings_by_owner(candidates) %}
     {#
         CTEs ending in `firings` (decision_id, trigger_name, owner_id, matched_at, decided_at): earlier firings that
-        count for the users of `candidates`, from the CTE `ledger`. Evidence changes hands only through an identity
+        count for the users of `candidates`, from the CTE `fired`. Evidence changes hands only through an identity
         link, so the devices a firing rests on are enough to find its owners.
     #}
 candidate_links as (
@@ -24,8 +24,8 @@ linked_firings as (
         matched_at,
         decided_at,
         unnest(linked_anonymous_ids) as anonymous_id
-    from ledger
-    where decision = 'fired' and len(linked_anonymous_ids) > 0
+    from fired
+    where len(linked_anonymous_ids) > 0
 ),
 
 firings as (
@@ -35,8 +35,8 @@ firings as (
         user_id as owner_id,
         matched_at,
         decided_at
-    from ledger
-    where decision = 'fired' and user_id in (select user_id from {{ candidates }})
+    from fired
+    where user_id in (select user_id from {{ candidates }})
 
     union
 

@@ -1,5 +1,6 @@
 -- What is published, and how one build's rows get into the file of the build before it:
---   swap    the affected users' rows for which `changed_on` holds (as the models' own swap_on)
+--   swap    the affected users' rows for which `changed_on` holds (as the models' own swap_on); $first_change is the
+--           earliest changed_from of any user, a plain bound that lets DuckDB skip row groups
 --   append  rows for which `changed_on` holds and whose `key` is not there yet; it bounds the search for them
 --   whole   every row
 -- A table of these schemas that no rule names is published whole, so that a new one is never forgotten.
@@ -11,14 +12,21 @@ with
 
 rules (schema_name, table_name, method, key, rows_on, changed_on) as (
     values
-    ('triggers', 'trigger_matches', 'swap', null, 'true', 'rows.matched_at >= affected.changed_from'),
+    (
+        'triggers', 'trigger_matches', 'swap', null, 'true',
+        'rows.matched_at >= affected.changed_from and rows.matched_at >= $first_change'
+    ),
     ('behavior', 'int_user_behavior', 'swap', null, 'true', 'true'),
     ('triggers', 'user_profiles', 'swap', null, 'true', 'true'),
     (
         'behavior', 'int_visits', 'swap', null, 'true',
-        'rows.visit_ended_at >= affected.changed_from - interval ''30 minutes'''
+        'rows.visit_ended_at >= affected.changed_from - interval ''30 minutes'' '
+        'and rows.visit_ended_at >= $first_change - interval ''30 minutes'''
     ),
-    ('behavior', 'int_consents', 'swap', null, 'true', 'rows.said_at >= affected.changed_from'),
+    (
+        'behavior', 'int_consents', 'swap', null, 'true',
+        'rows.said_at >= affected.changed_from and rows.said_at >= $first_change'
+    ),
     (
         'batches', 'int_identity_log', 'append', 'batch_id',
         'rows.batch_id <= $upto_batch_id', 'rows.batch_id > $batch_id'

@@ -41,6 +41,8 @@ class Change:
     settings: Mapping[str, str] = field(default_factory=dict)
     passive: tuple[str, ...] = ()
     traits: Mapping[str, str] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """Columns of triggers.csv, for all triggers."""
     rules: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +94,11 @@ CHANGES = {
         },
     ),
     "more traits": Change(traits={"plan": "plan_id", "a/b~c": "odd_id"}),
+    # So short that most earlier firings count for nobody any more.
+    "short memories": Change(
+        settings={"frequency_cap_period_seconds": "1800", "frequency_cap_firings": "2"},
+        terms={"cooldown_seconds": "3600", "max_age_seconds": "7200"},
+    ),
     "passive views": Change(passive=("product_viewed", "signed_in")),
     "passive pages": Change(
         passive=("page_viewed", "product_added", "checkout_started"),
@@ -112,6 +119,7 @@ def make_seeded(folder: Path, name: str) -> Seeded:
             "profile_traits.csv": dict.fromkeys(change.traits.items(), ""),
         },
     )
+    _set_columns(project.path / "seeds/triggers.csv", change.terms)
     passive = frozenset(row["event_name"] for row in _rows(project, "passive_events.csv"))
     rules = replace(Rules(engaged_products=frozenset({"x1", "x2"})), **change.rules)
     rules = replace(rules, passive_events=passive)
@@ -124,6 +132,15 @@ def make_seeded(folder: Path, name: str) -> Seeded:
     lateness = int(settings["allowed_lateness_seconds"]) * SECOND
     kinds = {row["trait_name"]: row["kind"] for row in _rows(project, "profile_traits.csv")}
     return Seeded(project, rules, terms, lateness, settings["consent_category"], kinds)
+
+
+def _set_columns(path: Path, values: Mapping[str, str]) -> None:
+    with path.open(newline="", encoding="utf-8") as source:
+        rows = [{**row, **values} for row in csv.DictReader(source)]
+    with path.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _policy(row: Mapping[str, str]) -> Policy:

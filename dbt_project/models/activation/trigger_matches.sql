@@ -101,4 +101,6 @@ final as (
         and renewed.matched_at = links.matched_at
 )
 
+-- In the order of time, so that a plain bound on it skips row groups.
 select * from final
+order by matched_at, user_id, trigger_name

@@ -107,8 +107,12 @@ final as (
         changed_from,
         read_from,
         changed_from - interval '{{ named_reach }} seconds' as named_from,
-        -- These few are read in a pass of their own, so that they do not widen the scan for all.
-        {{ 'false' if limits['is_full'] else "read_from < newest_read_from - interval '2 hours'" }} as is_late,
+        -- The few that are late are read in passes of their own, so that they do not widen the scan for all.
+        case
+            when {{ 'true' if limits['is_full'] else "read_from >= newest_read_from - interval '2 hours'" }} then 'on time'
+            when read_from >= newest_read_from - interval '2 days' then 'late'
+            else 'very late'
+        end as lateness,
         '{{ invocation_id }}' as build_id
     from bounded
 )

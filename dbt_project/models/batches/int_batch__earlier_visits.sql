@@ -4,10 +4,12 @@
 {% set limits = get_limits() %}
 {% set visits = get_previous_relation('int_visits', 'behavior') if not limits['is_full'] else none %}
 {% set day_reach = get_reach_seconds('visits_reach') %}
-{% set absence_reach = get_reach_seconds('activity_reach') %}
+{% set earliest_reach = [day_reach, get_reach_seconds('activity_reach')] | max %}
+{% set first_change = get_scan_bounds()['first_change'] %}
 
 {% if visits %}
 
+-- The plain bound lets DuckDB skip row groups.
 with earlier as (
     select
         visits.*,
@@ -17,8 +19,10 @@ with earlier as (
     inner join {{ ref('int_batch__affected_users') }} as affected on visits.user_id = affected.user_id
     where
         visits.visit_ended_at < affected.read_from
-        and visits.visit_ended_at
-        >= affected.changed_from - interval '{{ [day_reach, absence_reach] | max }} seconds'
+        and visits.visit_ended_at >= affected.changed_from - interval '{{ earliest_reach }} seconds'
+        {% if first_change %}
+        and visits.visit_ended_at >= timestamp '{{ first_change }}' - interval '{{ earliest_reach }} seconds'
+        {% endif %}
 ),
 
 -- From a visit with another one after it an absence begins before changed_from, or not at all.

@@ -12,11 +12,12 @@
 {% endfor %}
 {% set whole = 'events.occurred_at >= affected.read_from' %}
 {% set earlier = 'events.occurred_at < affected.read_from and (' ~ named | join(' or ') ~ ')' %}
-{% set parts = [{'name': 'recent', 'from': bounds['on_time'], 'is_late': false, 'condition': whole}] %}
+{% set parts = [{'name': 'recent', 'from': bounds['on_time'], 'lateness': 'on time', 'condition': whole}] %}
 {% if not limits['is_full'] %}
     {% set parts = parts + [
-        {'name': 'earlier', 'from': bounds['on_time_earlier'], 'is_late': false, 'condition': earlier},
-        {'name': 'late', 'from': bounds['late'], 'is_late': true, 'condition': whole ~ ' or ' ~ earlier},
+        {'name': 'earlier', 'from': bounds['on_time_earlier'], 'lateness': 'on time', 'condition': earlier},
+        {'name': 'late', 'from': bounds['late'], 'lateness': 'late', 'condition': whole ~ ' or ' ~ earlier},
+        {'name': 'very_late', 'from': bounds['very_late'], 'lateness': 'very late', 'condition': whole ~ ' or ' ~ earlier},
     ] %}
 {% endif %}
 
@@ -57,7 +58,7 @@ devices as (
 -- Found by narrow columns first and then read, in passes of which each has a plain bound.
 {% for part in parts %}
 {{ part['name'] }}_found as (
-    {{ found_events(limits['upto_batch_id'], part['from'], part['is_late'], part['condition']) | indent(4) }}
+    {{ found_events(limits['upto_batch_id'], part['from'], part['lateness'], part['condition']) | indent(4) }}
 ),
 
 {{ part['name'] }} as (

@@ -1,4 +1,4 @@
-{{ config(post_hook="{{ remember_config() }}") }}
+{{ config(post_hook=["{{ remember_config() }}", "{{ bound_memory() }}"]) }}
 -- depends_on: {{ ref('triggers') }} {{ ref('trigger_thresholds') }} {{ ref('campaigns') }} {{ ref('settings') }}
 -- depends_on: {{ ref('passive_events') }} {{ ref('profile_traits') }}
 {{ assert_valid_config() }}
@@ -14,19 +14,20 @@ with finished as (
 ),
 
 -- A full build that did not end well leaves tables of which nothing is known, so it has to be begun again.
-unfinished_full as (
+unfinished as (
     {% if previous %}
-    select count(*) as builds
+    select
+        count(*) as builds,
+        count(case when previous.is_full then 1 end) as full_builds
     from {{ previous }} as previous
     where
-        previous.is_full
-        and not exists (
+        not exists (
             select 1
             from {{ source('batches', 'finished_builds') }} as finished_builds
             where finished_builds.build_id = previous.build_id
         )
     {% else %}
-    select 0 as builds
+    select 0 as builds, 0 as full_builds
     {% endif %}
 ),
 
@@ -69,10 +70,11 @@ reasoned as (
         finished.watermark_at as prior_watermark_at,
         versions.match_version,
         versions.config,
+        unfinished.builds > 0 as is_after_failure,
         case
             when {{ 'true' if flags.FULL_REFRESH else 'false' }} then 'a full refresh was asked for'
             when finished.build_id is null then 'the first build'
-            when unfinished_full.builds > 0 then 'the last full build did not end well'
+            when unfinished.full_builds > 0 then 'the last full build did not end well'
             when finished.match_version <> versions.match_version
                 then 'thresholds, trigger SQL, passive events, profile traits or the time zone changed'
             when {{ lost_tables | length }} > 0
@@ -81,7 +83,7 @@ reasoned as (
     from loaded
     cross join watermark
     cross join versions
-    cross join unfinished_full
+    cross join unfinished
     left join finished on true
 ),
 
@@ -95,6 +97,7 @@ final as (
         prior_watermark_at,
         full_reason is not null as is_full,
         full_reason,
+        is_after_failure,
         md5(cast(config as varchar) || match_version) as config_version,
         match_version,
         config

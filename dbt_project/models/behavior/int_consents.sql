@@ -55,4 +55,6 @@ final as (
     where is_granted is distinct from coalesce(previous_word, earlier_word)
 )
 
+-- In the order of time, so that a plain bound on it skips row groups.
 select * from final
+order by said_at, user_id

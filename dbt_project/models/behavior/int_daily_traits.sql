@@ -51,4 +51,6 @@ final as (
     where nth = 1
 )
 
+-- In the order of time, so that a plain bound on it skips row groups.
 select * from final
+order by utc_day, user_id, trait_name

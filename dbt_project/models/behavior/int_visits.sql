@@ -7,7 +7,8 @@
 -- depends_on: {{ ref('int_batch__affected_users') }} {{ ref('int_batch__limits') }}
 {{ assert_full_refresh_is_whole() }}
 {{ assert_inputs_are_built_along() }}
--- A visit that ended up to 30 minutes before the first change may have gone on.
+-- A visit that ended up to 30 minutes before the first change may have gone on. In the order of time, so that a plain
+-- bound on it skips row groups.
 select
     user_id,
     visit_started_at,
@@ -20,3 +21,4 @@ select
     last_event_linked_anonymous_id
 from {{ ref('int_batch__visits') }}
 where visit_ended_at >= changed_from - interval '30 minutes'
+order by visit_started_at, user_id
