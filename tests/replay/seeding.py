@@ -94,10 +94,10 @@ CHANGES = {
         },
     ),
     "more traits": Change(traits={"plan": "plan_id", "a/b~c": "odd_id"}),
-    # So short that most earlier firings count for nobody any more.
-    "short memories": Change(
-        settings={"frequency_cap_period_seconds": "1800", "frequency_cap_firings": "2"},
-        terms={"cooldown_seconds": "3600", "max_age_seconds": "7200"},
+    # What came late still fires, so that firings meet each other; those of weeks ago count for nobody any more.
+    "patient": Change(
+        settings={"frequency_cap_period_seconds": "518400", "frequency_cap_firings": "2"},
+        terms={"cooldown_seconds": "43200", "max_age_seconds": "864000"},
     ),
     "passive views": Change(passive=("product_viewed", "signed_in")),
     "passive pages": Change(

@@ -43,7 +43,7 @@ class Kind:
 
 
 KINDS = {
-    "in order, all built": Kind("in order", Plan(whole=0.6, seeds=(7, 1)), ("shipped", "short memories")),
+    "in order, all built": Kind("in order", Plan(whole=0.6), ("patient",)),
     "weeks late, builds that stop": Kind("weeks late", Plan(whole=0.5, halves=0.4)),
     "shuffled, builds that stop": Kind("shuffled", Plan(whole=0.5, halves=0.4)),
     "links last, builds that stop": Kind("links last", Plan(whole=0.5, halves=0.4)),

@@ -109,7 +109,7 @@ final as (
         changed_from - interval '{{ named_reach }} seconds' as named_from,
         -- The few that are late are read in passes of their own, so that they do not widen the scan for all.
         case
-            when {{ 'true' if limits['is_full'] else "read_from >= newest_read_from - interval '2 hours'" }} then 'on time'
+            when {{ limits['is_full'] }} or read_from >= newest_read_from - interval '2 hours' then 'on time'
             when read_from >= newest_read_from - interval '2 days' then 'late'
             else 'very late'
         end as lateness,
