@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from typing import Any
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
+from benchmarks.memory import peak_kib
 from orchestration.dbt import DBT_PROJECT_DIR
 from orchestration.load import load_batch
 from orchestration.publish import publish
@@ -28,18 +28,8 @@ def main() -> None:
     what, home, *rest = sys.argv[1:]
     settings = Settings.all_in(Path(home))
     figures = {"floor": floor, "build": build, "refresh": refresh, "batch": batch}[what](settings, *rest)
-    figures["peak_gib"] = round(_peak_kib() / 2**20, 2)
+    figures["peak_gib"] = round(peak_kib() / 2**20, 2)
     print(json.dumps(figures))
-
-
-def _peak_kib() -> int:
-    """This process's own peak. getrusage also counts what the process was before it became this program, which is
-    the parent with its whole memory; Linux tells them apart in /proc."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def floor(settings: Settings) -> dict[str, Any]:

@@ -39,13 +39,14 @@ LIMITS: dict[str, list[tuple[int, float]]] = {
     "100 in 1 s": [(100, 1.0)],
 }
 PUSH = """
-import json, resource, time
+import json, time
+from benchmarks.memory import peak_kib
 from orchestration.push import push
 from orchestration.settings import get_settings
 started = time.monotonic()
 report = push(get_settings())
 seconds = time.monotonic() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_kib() / 1024
 print(json.dumps({"seconds": seconds, "peak_mib": round(peak), **report.as_dict()}))
 """
 

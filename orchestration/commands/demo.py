@@ -100,7 +100,7 @@ def _run_shop(console: Console, shop: Shop, home: Path) -> None:
     arriving = home / "arriving"
     arriving.mkdir(parents=True)
     shop.prepare(arriving)
-    with local_platform(home) as platform:
+    with local_platform(home, others_are_dry=True) as platform:
         settings = Settings.all_in(home)
         _load_and_build(console, settings, sorted(arriving.iterdir()))
         words = "a Dagster sensor pushes what fired"

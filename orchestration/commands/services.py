@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import signal
@@ -13,26 +14,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from orchestration.destinations.registry import Registry
 from orchestration.errors import TriplineError, WarehouseLocked
 from orchestration.platform import CampaignPlatform
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DRY_RUN = "TRIPLINE_PUSH_DRY_RUN"
 PUSH_TIMEOUT_SECONDS = 240  # two Dagster starts on two busy cores
 
 
 @contextmanager
-def local_platform(home: Path, *, port: int = 0) -> Iterator[CampaignPlatform]:
+def local_platform(home: Path, *, port: int = 0, others_are_dry: bool = False) -> Iterator[CampaignPlatform]:
     """A campaign platform on 127.0.0.1, with the environment pointing the webhook at it while it runs.
 
-    The secret is made anew, is kept nowhere and signs only this platform's messages.
+    The secret is made anew, is kept nowhere and signs only this platform's messages. With `others_are_dry` nothing goes
+    to any other destination, unless TRIPLINE_PUSH_DRY_RUN says which ones do.
     """
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     home.mkdir(parents=True, exist_ok=True)
     with CampaignPlatform(home / "platform.jsonl", secret, port=port) as platform:
-        before = {name: os.environ.get(name) for name in ("TRIPLINE_WEBHOOK_URL", "TRIPLINE_WEBHOOK_SECRET")}
-        os.environ.update(TRIPLINE_WEBHOOK_URL=platform.hook_url, TRIPLINE_WEBHOOK_SECRET=secret)
+        variables = {"TRIPLINE_WEBHOOK_URL": platform.hook_url, "TRIPLINE_WEBHOOK_SECRET": secret}
+        if others_are_dry and DRY_RUN not in os.environ:
+            variables[DRY_RUN] = json.dumps(_others(home))
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
         try:
             yield platform
         finally:
@@ -41,6 +48,10 @@ def local_platform(home: Path, *, port: int = 0) -> Iterator[CampaignPlatform]:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def _others(home: Path) -> list[str]:
+    return [name for name in Registry(settings=Settings.all_in(home)).names() if name != "webhook"]
 
 
 def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None]) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.commands.services import stop
+from orchestration.commands.services import local_platform, stop
+from orchestration.destinations.registry import DESTINATIONS
+from orchestration.destinations.settings import PushSettings
 
 # A leader that ends at once, and a child of it that does not hear the first call.
 STUBBORN = """
@@ -75,3 +77,15 @@ def test_whatever_ends_the_command_ends_its_services_also_in_the_background_of_a
         assert command.stdout.read() == b"stopping\n"
     assert command.returncode == 0
     assert not is_running(service)
+
+
+def test_the_demo_sends_to_no_platform_but_its_own_unless_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIPLINE_PUSH_DRY_RUN", raising=False)
+    with local_platform(tmp_path, others_are_dry=True):
+        assert set(PushSettings().dry_run) == DESTINATIONS.keys() - {"webhook"}
+    assert not PushSettings().dry_run
+    monkeypatch.setenv("TRIPLINE_PUSH_DRY_RUN", '["braze"]')
+    with local_platform(tmp_path, others_are_dry=True):
+        assert list(PushSettings().dry_run) == ["braze"]

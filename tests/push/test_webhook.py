@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from pydantic import SecretStr
@@ -208,6 +209,21 @@ def test_every_status_has_its_verdict(monkeypatch: pytest.MonkeyPatch, status: i
     with endpoint(answer) as url:
         (result,) = send_to(url, monkeypatch)
     assert (result.outcome, result.http_status) == (outcome, status)
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(-3600, True), (3600, True), (0, False)])
+def test_a_refused_signature_is_told_as_the_clocks_fault_where_they_differ_and_rejects_nobody(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, is_told: bool
+) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(f"HTTP/1.1 401 X\r\ncontent-length: 0\r\ndate: {date}\r\n\r\n".encode())
+
+    with endpoint(answer) as url:
+        (result,) = send_to(url, monkeypatch)
+    assert result.outcome is Outcome.FAILED
+    assert ("its clock differs from this machine's" in result.answer) == is_told
 
 
 def test_an_endpoint_that_never_answers_costs_a_push_no_more_than_its_patience(
