@@ -14,7 +14,7 @@ from orchestration.warehouse import connect
 DAY_EVENTS = 1_000_000
 BLOCK_DAYS = 10  # as late as the simulator's latest events come
 BATCH_EVENTS = 10_000
-BATCHES = 3  # the first warms up, the others are measured
+BATCHES = 6  # the first warms up, the others are measured
 USERS = 60_000
 
 # Who signed in is the same person with the same devices in every repetition; who never did is another visitor each
@@ -46,9 +46,7 @@ def make_stream(folder: Path, days: int) -> tuple[list[Path], list[Path]]:
     """A file for each simulated day, in the order of arrival, and the micro-batches that follow them."""
     files_a_day = DAY_EVENTS // BATCH_EVENTS
     files = days * files_a_day + BATCHES
-    report = simulate(
-        folder, events=files * BATCH_EVENTS, days=files / files_a_day, users=USERS, seed=1, files=files
-    )
+    report = simulate(folder, events=files * BATCH_EVENTS, days=files / files_a_day, users=USERS, seed=1, files=files)
     paths = sorted(report.files)
     wholes = []
     for day in range(days):
@@ -81,9 +79,7 @@ def make_warehouse(settings: Settings, days: list[Path], count: int) -> int:
 def _repeat(connection: DuckDBPyConnection, days: int, times: int) -> None:
     # A new table in the order of arrival, as a warehouse has it that took fifty days to fill.
     connection.execute("create table block as from raw.events")
-    connection.execute(
-        "create table linked as select distinct anonymous_id from block where known_user_id is not null"
-    )
+    connection.execute("create table linked as select distinct anonymous_id from block where known_user_id is not null")
     connection.execute("delete from raw.events")
     rows = connection.execute("select max(event_seq) from block").fetchall()[0][0]
     for back in range(times - 1, 0, -1):
