@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from orchestration.interrupts import heard_interrupts
 from orchestration.load import waiting_files
 from orchestration.pipeline import BatchOutcome, run_batch
 from orchestration.settings import get_settings
@@ -25,7 +27,7 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
     files = sorted(waiting_files(settings, wait=True))
     groups: list[list[Path] | None] = [[file] for file in files] if each_file and files else [files or None]
     has_failed_tests = False
-    with console.status("") as status:
+    with console.status("") as status, heard_interrupts() as stop_if_asked:
         for number, group in enumerate(groups, start=1):
             place = f"batch {number} of {len(groups)}: " if len(groups) > 1 else ""
             outcome = run_batch(
@@ -33,7 +35,7 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
                 replay=replay,
                 files=group,
                 full_refresh=full_refresh and number == 1,
-                progress=partial(_tell, status, place),
+                progress=partial(_tell, status, place, stop_if_asked),
             )
             if as_json:
                 print(outcome.model_dump_json())
@@ -44,7 +46,8 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
         raise typer.Exit(1)
 
 
-def _tell(status: Status, place: str, step: str) -> None:
+def _tell(status: Status, place: str, stop_if_asked: Callable[[], None], step: str) -> None:
+    stop_if_asked()
     status.update(f"{place}{step}")
 
 

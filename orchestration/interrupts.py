@@ -1,0 +1,37 @@
+"""A Ctrl-C that is heard even where a library loses it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def heard_interrupts() -> Iterator[Callable[[], None]]:
+    """Gives a function that raises KeyboardInterrupt if Ctrl-C was pressed since; to be called between steps.
+
+    Ctrl-C raises at once as ever, but C code that clears errors can lose it: DuckDB tries to import optional packages
+    in the middle of a statement and takes any error for their absence. Where SIGINT is ignored, as in the background
+    of a shell, it stays ignored.
+    """
+    pressed = threading.Event()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield check
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
