@@ -13,9 +13,9 @@ from types import FrameType
 def heard_interrupts() -> Iterator[Callable[[], None]]:
     """Gives a function that raises KeyboardInterrupt if Ctrl-C was pressed since; to be called between steps.
 
-    Ctrl-C raises at once as ever, but C code that clears errors can lose it: DuckDB tries to import optional packages
-    in the middle of a statement and takes any error for their absence. Where SIGINT is ignored, as in the background
-    of a shell, it stays ignored.
+    Ctrl-C raises at once as ever, but that exception can get lost on its way, for example in C code that clears errors:
+    a batch that was stopped while it opened the warehouse once went on to its end. Where SIGINT is ignored, as in the
+    background of a shell, it stays ignored.
     """
     pressed = threading.Event()
 
