@@ -11,6 +11,9 @@ import yaml
 
 from orchestration.settings import PROJECT_DIR, Settings
 
+DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+# What a run is made of. A change of any file there is a change of what the next run does.
+LOADED_FOLDERS = ("orchestration", "dbt_project", "macros", "seeds", "tests/dbt")
 MARKER = "# Written by Tripline. Take this line out to keep a file of your own.\n"
 
 
@@ -30,7 +33,7 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
             "class": "QueuedRunCoordinator",
             "config": {"dequeue_interval_seconds": 1},
         },
-        "run_launcher": {"module": "orchestration.run_launcher", "class": "WatchedRunLauncher"},
+        **_launching(settings),
         "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "start_timeout_seconds": 180},
         "run_retries": {"enabled": False},
         # A tick that waits for the warehouse must not hold up the others.
@@ -49,6 +52,30 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
         "retention": {
             "schedule": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}},
             "sensor": {"purge_after_days": {"skipped": 1, "failure": 30, "success": 30}},
+        },
+    }
+
+
+def _launching(settings: Settings) -> dict[str, Any]:
+    """Which process a run gets, and how it writes its events: warm, or as Dagster does by itself."""
+    if not settings.warm_runs:
+        return {"run_launcher": {"module": "orchestration.run_launcher", "class": "WatchedRunLauncher"}}
+    dbt = {
+        "project_dir": str(DBT_PROJECT_DIR),
+        "profiles_dir": str(DBT_PROJECT_DIR),
+        "environment": {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path)},
+    }
+    return {
+        "run_launcher": {
+            "module": "orchestration.warm.launcher",
+            "class": "WarmRunLauncher",
+            "config": {"watch": [str(PROJECT_DIR / name) for name in LOADED_FOLDERS], "dbt": [dbt]},
+        },
+        "event_log_storage": {
+            "module": "orchestration.warm.event_log",
+            "class": "WarmEventLogStorage",
+            # Where Dagster's default storage has it, so that turning warm runs on or off loses no history.
+            "config": {"base_dir": str(settings.dagster_path / "history" / "runs")},
         },
     }
 

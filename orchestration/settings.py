@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +35,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(default=1.0, ge=0, description="a file written in place is taken after so long")
     max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
     lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
+    warm_runs: bool = Field(
+        default=sys.platform == "linux", description="Dagster's runs are forked from a process that has all loaded"
+    )
     delivery: str = Field(default="live", pattern="^(live|dry_run)$")
     webhook_url: str | None = Field(default=None, repr=False, description="may hold a token")
     webhook_secret: SecretStr | None = None

@@ -1,0 +1,78 @@
+"""Dagster's SQLite event log; a warm worker keeps its connections.
+
+Dagster opens a connection for each statement and has the disk confirm each commit: 423 connections and 376 commits for
+a batch of 119 events. The worker of a run keeps one connection a file for its life, and has commits confirmed when
+SQLite moves them out of the write-ahead log. If the machine loses power, the last events of a run under way may be gone;
+the file is whole, and the run, which the power cut ended too, is told as failed. Every other process works as Dagster's
+own class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sql import create_engine
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.pool import StaticPool
+
+
+class _Kept:
+    """The engines of this process; `pid` is 0 where connections are not kept. A fork of the worker starts anew."""
+
+    pid = 0
+    engines: ClassVar[dict[str, Engine]] = {}
+
+
+def keep_connections() -> None:
+    """From now on, in this process. Its database work must go through one thread at a time, as the storage sees to."""
+    _Kept.pid = os.getpid()
+    _Kept.engines = {}
+
+
+def close_connections() -> None:
+    if _Kept.pid == os.getpid():
+        for engine in _Kept.engines.values():
+            engine.dispose()
+    _Kept.pid = 0
+    _Kept.engines = {}
+
+
+def _engine(url: str) -> Engine:
+    if url not in _Kept.engines:
+        # A kept connection is used by every thread of the worker, one after the other.
+        options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+        engine: Engine = create_engine(url, poolclass=StaticPool, connect_args=options)
+        event.listen(engine, "connect", _commit_into_the_log)
+        _Kept.engines[url] = engine
+    return _Kept.engines[url]
+
+
+def _commit_into_the_log(connection: Any, _record: object) -> None:
+    connection.execute("pragma synchronous = normal")
+
+
+class WarmEventLogStorage(SqliteEventLogStorage):
+    """Configured as SqliteEventLogStorage is: `base_dir`."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> WarmEventLogStorage:
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        if _Kept.pid != os.getpid():
+            with super()._connect(shard) as connection:
+                yield connection
+            return
+        with self._db_lock:
+            engine = _engine(self.conn_string_for_shard(shard))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
