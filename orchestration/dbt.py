@@ -1,4 +1,4 @@
-"""Running the dbt project in this process."""
+"""Running the dbt project, in this process or by a template that has it loaded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.errors import BuildFailed, ConfigError, WarehouseLocked
 from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warehouse import connect
+from orchestration.warm.batch import dbt_by_template
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 COMPILE = ["compile", "--select"]
@@ -53,43 +52,63 @@ def build(
         arguments += ["--select", *select]
     started = time.monotonic()
     assert_readable_seeds(project_dir.parent / "seeds")
-    result = invoke(settings, arguments, project_dir=project_dir)
+    done = _run(settings, arguments, project_dir)
     statuses: dict[str, int] = {}
     failed_tests: list[str] = []
     errors: list[str] = []
     skipped: list[str] = []
-    for node in getattr(result.result, "results", None) or []:
-        status = str(node.status)
+    for node in done["nodes"]:
+        status = node["status"]
         statuses[status] = statuses.get(status, 0) + 1
         if status == "fail":
-            failed_tests.append(f"{node.node.name}: {node.message}")
+            failed_tests.append(f"{node['name']}: {node['message']}")
         elif status == "error":
-            errors.append(f"{node.node.name}: {node.message}")
-        elif status == "skipped" and node.node.resource_type == "model":
-            skipped.append(node.node.name)
+            errors.append(f"{node['name']}: {node['message']}")
+        elif status == "skipped" and node["kind"] == "model":
+            skipped.append(node["name"])
     if skipped and not errors:
         errors = [f"data test failed, so what rests on it was not built: {test}" for test in failed_tests]
-    if errors or (result.exception is not None) or (not result.success and not failed_tests):
-        _raise(errors or [str(result.exception)])
+    if errors or (done["exception"] is not None) or (not done["success"] and not failed_tests):
+        _raise(errors or [str(done["exception"])])
     return BuildReport(statuses=statuses, seconds=time.monotonic() - started, failed_tests=failed_tests)
 
 
 def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_PROJECT_DIR) -> Any:
     """dbtRunner's result for `arguments`; every DuckDB connection dbt opened is closed again, or the file stays
     locked to all other processes."""
+    # Not needed where a template does the work, and two seconds to import.
+    from dbt.cli.main import dbtRunner
+
+    from orchestration.warm.dbt_runs import close_warehouse
+
+    with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
+        try:
+            return dbtRunner().invoke(_words(settings, arguments, project_dir))
+        finally:
+            close_warehouse()
+
+
+def _run(settings: Settings, arguments: list[str], project_dir: Path) -> Any:
+    """What dbt_runs.report_of tells. Raises BuildFailed where a template died."""
+    words = _words(settings, arguments, project_dir)
+    done = dbt_by_template(settings, words, {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path)})
+    if done is not None:
+        return done
+    from orchestration.warm.dbt_runs import report_of
+
+    return report_of(invoke(settings, arguments, project_dir=project_dir))
+
+
+def _words(settings: Settings, arguments: list[str], project_dir: Path) -> list[str]:
     command, *rest = arguments
     log_path = settings.home / "logs"
     log_path.mkdir(parents=True, exist_ok=True)
     # Absolute, because a relative project folder spoils dbt's cached seed paths.
     places = {"--project-dir": project_dir, "--profiles-dir": project_dir, "--target-path": settings.dbt_target}
     options = [str(word) for place in places.items() for word in place]
-    with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
-        try:
-            # What dbt would print is in its log and in what this raises: stdout belongs to the command (--json).
-            quiet = ["--quiet", "--log-level", "none", "--log-level-file", "debug", "--log-path", str(log_path)]
-            return dbtRunner().invoke([*quiet, command, *options, *rest])
-        finally:
-            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    # What dbt would print is in its log and in what is raised: stdout belongs to the command (--json).
+    quiet = ["--quiet", "--log-level", "none", "--log-level-file", "debug", "--log-path", str(log_path)]
+    return [*quiet, command, *options, *rest]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestration.commands.services import ended_by_signals, local_platform, stop
 from orchestration.errors import ConfigError, TriplineError
 from orchestration.settings import Settings, get_settings
+from orchestration.warm.beforehand import warmed
 
 PLATFORM_PORT = 8091
 
@@ -72,11 +73,12 @@ def _dagster(settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]
     from orchestration.dagster_home import dev_command
 
     command, environment = dev_command(settings, port=port)
-    dagster = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        yield dagster
-    finally:
-        stop(dagster)
+    with warmed(settings, environment):
+        dagster = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            yield dagster
+        finally:
+            stop(dagster)
 
 
 @contextmanager

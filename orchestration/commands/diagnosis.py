@@ -89,6 +89,36 @@ class Outbox(_Frozen):
     oldest_decided_at: Utc | None
 
 
+class Template(_Frozen):
+    """A process that Dagster's runs are forked from. `runs` and `dbt_commands`: forked so far; `running`: run ids."""
+
+    pid: int
+    location: str
+    age_seconds: float
+    memory_bytes: int
+    runs: int
+    dbt_commands: int
+    running: list[str]
+    reloads: int
+    last_reload_at: Utc | None
+    last_reload_why: str
+
+
+class Fallback(_Frozen):
+    """The last run that got a process of its own instead, and why; `count` of all so far."""
+
+    at: Utc
+    run_id: str
+    why: str
+    count: int
+
+
+class WarmRuns(_Frozen):
+    is_on: bool
+    templates: list[Template]
+    last_fallback: Fallback | None
+
+
 class Environment(_Frozen):
     """Which variables are set, never what they hold."""
 
@@ -123,6 +153,7 @@ class DoctorReport(_Frozen):
     landing: Landing
     quarantined: dict[str, int]
     outbox: list[Outbox]
+    warm_runs: WarmRuns
     environment: Environment
     problems: list[Problem]
 

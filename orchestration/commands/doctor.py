@@ -28,6 +28,7 @@ from orchestration.commands.diagnosis import (
 )
 from orchestration.commands.doctor_checks import find_problems
 from orchestration.commands.doctor_view import render
+from orchestration.commands.doctor_warm import warm_runs
 from orchestration.commands.tables import Tables, open_tables
 from orchestration.commands.words import listed, utc_now
 from orchestration.errors import ConfigError
@@ -83,6 +84,7 @@ def doctor(settings: Settings) -> DoctorReport:
         places=_places(settings),
         free_disk_bytes=shutil.disk_usage(_nearest_folder(settings.home)).free,
         landing=_landing(settings, set_aside),
+        warm_runs=warm_runs(settings),
         environment=_environment(settings),
         problems=[],
         **facts,

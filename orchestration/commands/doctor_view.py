@@ -16,6 +16,7 @@ def render(report: DoctorReport, console: Console) -> None:
     _section(console, "warehouse", _warehouse_lines(report))
     _section(console, "landing folder", _landing_lines(report))
     _section(console, "outbox", _outbox_lines(report))
+    _section(console, "warm runs", _warm_lines(report))
     _section(console, "environment", _environment_lines(report))
     console.print()
     for problem in report.problems:
@@ -88,6 +89,25 @@ def _outbox_lines(report: DoctorReport) -> list[tuple[str, str]]:
     for row in report.outbox:
         since = f"the oldest decided {when(row.oldest_decided_at)}"
         lines.append((row.destination, f"{count(row.firings, 'firing')} {row.status}, {since}"))
+    return lines
+
+
+def _warm_lines(report: DoctorReport) -> list[tuple[str, str]]:
+    warm = report.warm_runs
+    lines = []
+    for template in warm.templates:
+        facts = [
+            f"process {template.pid}, {duration(template.age_seconds)} old, {size(template.memory_bytes)}",
+            f"{count(template.runs, 'run')} and {count(template.dbt_commands, 'dbt command')} forked",
+            f"{len(template.running)} under way",
+        ]
+        lines.append((template.location, "; ".join(facts)))
+        if template.last_reload_at:
+            lines.append(("last reload", f"{when(template.last_reload_at)}: {template.last_reload_why}"))
+    if not lines:
+        lines.append(("templates", "none: one is there while Dagster runs" if warm.is_on else "off"))
+    if fallback := warm.last_fallback:
+        lines.append(("last fallback", f"{when(fallback.at)}, run {fallback.run_id[:8]}: {fallback.why}"))
     return lines
 
 

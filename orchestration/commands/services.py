@@ -19,6 +19,7 @@ from orchestration.errors import TriplineError, WarehouseLocked
 from orchestration.platform import CampaignPlatform
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql
+from orchestration.warm.beforehand import warmed
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRY_RUN = "TRIPLINE_PUSH_DRY_RUN"
@@ -66,7 +67,7 @@ def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **settings.place_variables, "DAGSTER_HOME": str(dagster_home)}
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "orchestration.definitions"]
-    with log.open("wb") as output:
+    with log.open("wb") as output, warmed(settings, environment, output):
         daemon = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
             _wait_for_empty_outbox(settings, daemon, log, progress)

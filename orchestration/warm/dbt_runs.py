@@ -58,9 +58,10 @@ def hold(project: DbtProject, scratch: Path, in_fork: Callable[[Callable[[], int
         if in_fork(lambda: _invoke(arguments).exit_code) == 0:
             parsed = _invoke(arguments)
             if parsed.exit_code == 0:
-                _compile_macros(parsed.result)
-                variables = {name: os.environ.get(name) for name in _names(project, parsed.result)}
-                _held[_absolute(project.project_dir)] = Held(project, parsed.result, variables)
+                manifest = parsed.runner_result.result
+                _compile_macros(manifest)
+                variables = {name: os.environ.get(name) for name in _names(project, manifest)}
+                _held[_absolute(project.project_dir)] = Held(project, manifest, variables)
                 return
         shutil.rmtree(scratch, ignore_errors=True)  # whatever is wrong is not to be read again
         raise CannotParse(f"dbt cannot parse {project.project_dir}; its words are in the output of the template")
@@ -69,16 +70,14 @@ def hold(project: DbtProject, scratch: Path, in_fork: Callable[[Callable[[], int
 @dataclass(frozen=True)
 class _Invoked:
     exit_code: int
-    result: Any
-    exception: BaseException | None
+    runner_result: Any
 
 
 def _invoke(arguments: Sequence[str], manifest: Any = None) -> _Invoked:
     from dbt.cli.main import dbtRunner
 
     done = dbtRunner(manifest=manifest).invoke(list(arguments))
-    code = 0 if done.success else UNHANDLED_ERROR if done.exception else HANDLED_ERROR
-    return _Invoked(code, done.result, done.exception)
+    return _Invoked(0 if done.success else UNHANDLED_ERROR if done.exception else HANDLED_ERROR, done)
 
 
 def _parse_arguments(project: DbtProject, scratch: Path) -> list[str]:
@@ -164,7 +163,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str, d
     finally:
         close_warehouse()
     if report := environment.get("TRIPLINE_TEMPLATE_REPORT"):
-        _write_report(Path(report), done)
+        Path(report).write_text(json.dumps(report_of(done.runner_result)), encoding="utf-8")
     return done.exit_code
 
 
@@ -175,8 +174,9 @@ def close_warehouse() -> None:
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def _write_report(path: Path, done: _Invoked) -> None:
-    """What `tripline batch` reads: {"exception": text or null, "nodes": [{"name", "kind", "status", "message"}]}."""
+def report_of(done: Any) -> dict[str, Any]:
+    """What `tripline batch` needs of a dbtRunner's result, fit for JSON: {"success": whether dbt says so, "exception":
+    text or None, "nodes": [{"name", "kind", "status", "message"}]}."""
     nodes = [
         {
             "name": result.node.name,
@@ -187,7 +187,7 @@ def _write_report(path: Path, done: _Invoked) -> None:
         for result in getattr(done.result, "results", None) or []
     ]
     told = None if done.exception is None else str(done.exception) or type(done.exception).__name__
-    path.write_text(json.dumps({"exception": told, "nodes": nodes}), encoding="utf-8")
+    return {"success": done.success, "exception": told, "nodes": nodes}
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 Dagster opens a connection for each statement and has the disk confirm each commit: 423 connections and 376 commits for
 a batch of 119 events. The worker of a run keeps one connection a file for its life, and has commits confirmed when
-SQLite moves them out of the write-ahead log. If the machine loses power, the last events of a run under way may be gone;
-the file is whole, and the run, which the power cut ended too, is told as failed. Every other process works as Dagster's
-own class.
+SQLite moves them out of the write-ahead log. If the machine loses power, the last events of a run under way may be
+gone; the file is whole, and the run, which the power cut ended too, is told as failed. Every other process works as
+Dagster's own class.
 """
 
 from __future__ import annotations

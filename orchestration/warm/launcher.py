@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dagster import DagsterRun, Field
+from dagster._core.code_pointer import CodePointer
 from dagster._core.events import EngineEventData
+from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import serialize_value
@@ -18,7 +19,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from orchestration.run_launcher import LOOKS, WatchedRunLauncher
 from orchestration.settings import get_settings
-from orchestration.warm.places import DbtProject, Place, Spec, note_fallback
+from orchestration.warm.places import DbtProject, Place, Spec, is_wanted, note_fallback
 from orchestration.warm.reaching import Templates
 from orchestration.warm.wire import Message, NoAnswer, Unavailable, call
 
@@ -69,7 +70,7 @@ class WarmRunLauncher(WatchedRunLauncher):
         """Raises what Dagster's own launcher raises, and MayHaveBegun where a template died with the run in its hands.
         Dagster makes it a failed run then."""
         run = context.dagster_run
-        if not is_wanted():
+        if not is_wanted(get_settings()):
             super().launch_run(context)
             return
         try:
@@ -129,11 +130,15 @@ class WarmRunLauncher(WatchedRunLauncher):
     def _spec_of(self, run: DagsterRun) -> Spec:
         repository = _origin_of(run).repository_origin
         location = run.remote_job_origin.location_name if run.remote_job_origin else ""
+        return self.spec(repository.code_pointer, repository.executable_path, location, self._instance.get_ref())
+
+    def spec(self, pointer: CodePointer, executable: str, location: str, instance_ref: InstanceRef) -> Spec:
+        """Of the template for a code location, as this launcher is configured."""
         return Spec(
-            pointer=serialize_value(repository.code_pointer),
-            executable=repository.executable_path,
+            pointer=serialize_value(cast(Any, pointer)),
+            executable=executable,
             location=location,
-            instance_ref=serialize_value(self._instance.get_ref()),
+            instance_ref=serialize_value(instance_ref),
             watch=self._watch,
             dbt=self._dbt,
             grace_seconds=self._grace_seconds,
@@ -215,11 +220,6 @@ class MayHaveBegun(Exception):
             "The template died while it started this run, which may have begun. Nothing is lost: the next run "
             "catches up by itself."
         )
-
-
-def is_wanted() -> bool:
-    """Forks of a process with all of Dagster in it were tried on Linux; macOS's own libraries do not survive them."""
-    return sys.platform == "linux" and get_settings().warm_runs
 
 
 def worker_socket(run: DagsterRun) -> Path | None:

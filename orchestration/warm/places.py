@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestration.settings import Settings
 from orchestration.warm.wire import Unavailable
 
 FOLDER = "warm"
@@ -80,6 +82,11 @@ class Place:
     def launched(self, run_id: str) -> Path:
         """There from just before the fork of a run until its end was seen: outlives a template that is killed."""
         return self.folder / f"{self.key}.run-{run_id}"
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Forks of a process with all of Dagster in it were tried on Linux; macOS's own libraries do not survive them."""
+    return sys.platform == "linux" and settings.warm_runs
 
 
 def place_of(dagster_home: Path, spec: Spec) -> Place:

@@ -21,13 +21,15 @@ from orchestration.warm.wire import Unavailable, call, connected, receive, send
 
 READY = "ready"
 FAILURE_HOLDS_SECONDS = 60.0  # something else than a file may have been wrong, a database that was down for example
+LEAVE_SECONDS = 2.0
 FAREWELL_SECONDS = 45.0  # a run is killed 30 s after it was asked to end, and then settled
 
 
 class Templates:
     """Thread-safe. While it is open, the templates that it reached stay."""
 
-    def __init__(self, dagster_home: Path, start_seconds: float) -> None:
+    def __init__(self, dagster_home: Path, start_seconds: float, output: IO[bytes] | None = None) -> None:
+        self._output = output
         self._home = dagster_home
         self._start_seconds = start_seconds
         self._leases: dict[Path, socket.socket] = {}
@@ -78,7 +80,13 @@ class Templates:
         command = [spec.executable, "-m", "orchestration.warm.template", str(place.spec), "--ready", str(write)]
         try:
             process = subprocess.Popen(
-                command, env=environment, pass_fds=[write], stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                pass_fds=[write],
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,
             )
         except OSError as error:
             os.close(read)
@@ -107,9 +115,7 @@ class Templates:
         paths = list(self._leases)
         self.close()
         for path in paths:
-            with suppress(Unavailable, KeyError):
-                if call(path, {"op": "leave"})["is_leaving"]:
-                    _wait_until_gone(path)
+            _see_off(path)
         for process in self._started:
             if process.poll() is None and not paths:  # it was still loading
                 process.terminate()
@@ -118,7 +124,14 @@ class Templates:
                 process.wait(timeout=FAREWELL_SECONDS)
 
 
-def _wait_until_gone(path: Path) -> None:
+def _see_off(path: Path) -> None:
+    """The template may hear this before it sees that another launcher, which just ended, is gone: so more than once."""
+    last_try = time.monotonic() + LEAVE_SECONDS
+    with suppress(Unavailable, KeyError):
+        while not call(path, {"op": "leave"})["is_leaving"]:
+            if time.monotonic() > last_try:
+                return
+            time.sleep(0.1)
     deadline = time.monotonic() + FAREWELL_SECONDS
     while path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -14,8 +14,8 @@ CLIENT = Path(__file__).with_name("dbt_client.py")
 
 def stand_in(dagster_home: Path, dbt: Path) -> Path:
     """A script that runs dbt_client.py with this Python, isolated (-I) and without site-packages (-S), so that it
-    starts in a few hundredths of a second; without a template it becomes `dbt`, which is also what is returned where the
-    script cannot be written."""
+    starts in a few hundredths of a second. Without a template it becomes `dbt`, which is also what is returned where
+    the script cannot be written."""
     try:
         path = private_folder(dagster_home / FOLDER) / "dbt"
         words = [sys.executable, "-I", "-S", str(CLIENT), str(dbt)]
