@@ -75,6 +75,9 @@ class WarmRunLauncher(WatchedRunLauncher):
             return
         try:
             self._hand_over(run)
+        except MayHaveBegun as error:
+            self._instance.report_engine_event(str(error), run, cls=type(self))
+            raise
         except Unavailable as why:
             self._instance.report_engine_event(
                 f"This run gets a process of its own, the ordinary way: {why}", run, cls=type(self)
@@ -108,6 +111,8 @@ class WarmRunLauncher(WatchedRunLauncher):
                 answer = self._call(place.socket, message)
             except NoAnswer as error:
                 answer = self._after_no_answer(place, run, error)
+            except Unavailable as error:  # it began to load changed files just now; the next `reach` waits for it
+                answer = {"ok": False, "why": str(error), "retry": True}
             if answer["ok"]:
                 break
             if not answer.get("retry") or time.monotonic() > deadline:
@@ -116,16 +121,17 @@ class WarmRunLauncher(WatchedRunLauncher):
         self._instance.report_engine_event(f"Forked a warm worker (pid {answer['pid']})", run, told, cls=type(self))
 
     def _after_no_answer(self, place: Place, run: DagsterRun, error: NoAnswer) -> Message:
-        """Whether the run was started is asked before anything is started again: never a run twice."""
+        """Whether the run was started is asked before anything is started again: never a run twice. Whoever answers may
+        be a template that took the place of the one which has, or had, the run; hence the file."""
         try:
             known = self._call(place.socket, {"op": "status", "run_id": run.run_id})
         except Unavailable:
-            if place.launched(run.run_id).exists():
-                raise MayHaveBegun from error
-            raise
-        if known["status"] == "unknown":
-            return {"ok": False, "why": str(error), "retry": True}
-        return {"ok": True, "pid": known.get("pid", 0)}
+            known = {"status": "unknown"}
+        if known["status"] != "unknown":
+            return {"ok": True, "pid": known.get("pid", 0)}
+        if place.launched(run.run_id).exists():
+            raise MayHaveBegun from error
+        return {"ok": False, "why": str(error), "retry": True}
 
     def _spec_of(self, run: DagsterRun) -> Spec:
         repository = _origin_of(run).repository_origin

@@ -18,6 +18,7 @@ from orchestration.warm.wire import Unavailable
 
 FOLDER = "warm"
 LONGEST_SOCKET_PATH = 100  # bytes: sun_path has 108 on Linux, with the zero at its end
+OLD_LAUNCH_SECONDS = 86_400
 FALLBACK = "last_fallback.json"
 
 
@@ -82,6 +83,12 @@ class Place:
     def launched(self, run_id: str) -> Path:
         """There from just before the fork of a run until its end was seen: outlives a template that is killed."""
         return self.folder / f"{self.key}.run-{run_id}"
+
+    def forget_old_launches(self) -> None:
+        """Those of templates that were killed; the launcher asked for them within seconds."""
+        for path in self.folder.glob(f"{self.key}.run-*"):
+            if path.stat().st_mtime < time.time() - OLD_LAUNCH_SECONDS:
+                path.unlink(missing_ok=True)
 
 
 def is_wanted(settings: Settings) -> bool:

@@ -64,6 +64,7 @@ class Template:
         self._requests = Requests(self)
         self._door.wake_on(self._wakeup)
         self._place.failure.unlink(missing_ok=True)
+        self._place.forget_old_launches()
         self._say_ready(READY)
         self._serve()
 

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.xdist_group("warm")
 
 
 def edit_model(dagster: SmallDagster, number: int) -> None:
+    assert f"select {number} " not in dagster.model("number")
     (dagster.project / "models" / "number.sql").write_text(f"select {number} as number\n")
 
 
@@ -37,16 +38,17 @@ def test_a_model_edited_while_a_run_is_under_way_is_what_the_next_run_builds(dag
 
 def test_code_edited_between_two_runs_is_what_the_second_does(dagster: SmallDagster) -> None:
     dagster.ui.ended(dagster.ui.launch("say_job"))
+    before = dagster.word()
     (dagster.project / "words.py").write_text('WORD = "changed"\n')
     run = dagster.ui.ended(dagster.ui.launch("say_job"))
     assert run.said(FORKED)
-    assert (dagster.signals / "said").read_text() == "hello\nchanged\n"
+    assert (dagster.signals / "said").read_text() == f"{before}\nchanged\n"
 
 
 def test_definitions_that_are_broken_fail_the_run_with_their_error_and_mended_ones_are_warm_again(
     dagster: SmallDagster,
 ) -> None:
-    dagster.ui.ended(dagster.ui.launch("say_job"))
+    dagster.template()
     good = (dagster.project / "words.py").read_text()
     (dagster.project / "words.py").write_text("WORD = nonsense\n")
     run = dagster.ui.ended(dagster.ui.launch("say_job"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -84,15 +85,16 @@ def test_a_run_whose_template_is_gone_can_still_be_terminated(dagster: SmallDags
     os.kill(template, signal.SIGKILL)
     dagster.ui.terminate(run_id)
     run = dagster.ui.ended(run_id, seconds=20)
-    os.kill(pid, signal.SIGKILL)
-    assert run.status in ("CANCELED", "FAILURE")
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    assert run.status == "CANCELED"
 
 
 def test_a_run_whose_launch_was_not_answered_runs_once(dagster: SmallDagster) -> None:
     dagster.signal("lose the answer")
     run = dagster.ui.ended(dagster.ui.launch("say_job"))
     assert run.status == "SUCCESS"
-    assert (dagster.signals / "said").read_text() == "hello\n"
+    assert (dagster.signals / "said").read_text() == f"{dagster.word()}\n"
     assert len(run.said("Started process for run")) == 1
 
 
