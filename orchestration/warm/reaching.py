@@ -81,7 +81,7 @@ class Templates:
         try:
             process = subprocess.Popen(
                 command,
-                env=environment,
+                env=dict(os.environ if environment is None else environment),
                 pass_fds=[write],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,

@@ -23,7 +23,7 @@ KILL_RUN_AFTER = 30.0  # seconds from asking a run to end; dagster-dbt gives dbt
 KILL_DBT_AFTER = 10.0
 REMEMBERED_ENDS = 1_000
 # Of the process, not of the runs; the last two are how `dagster dev` marks what it starts.
-NO_MATTER = {"_", "SHLVL", "PWD", "OLDPWD", "DAGSTER_IS_DEV_CLI", "DAGSTER_verbose"}
+NO_MATTER = {"_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "DAGSTER_IS_DEV_CLI", "DAGSTER_verbose"}
 
 
 class Requests:
