@@ -17,6 +17,7 @@ from orchestration.errors import ConfigError
 from orchestration.load import load_batch
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
+from orchestration.warm.places import note_fallback
 from tests.commands.conftest import copy_of, held
 
 pytestmark = pytest.mark.xdist_group("commands")
@@ -165,6 +166,23 @@ def test_old_events_loaded_live_point_to_the_replay(copied: Settings) -> None:
     with connect(copied.warehouse_path) as connection:
         connection.execute("update raw.load_batches set is_replay = false, clock_at = finished_at where batch_id = 2")
     assert "load with `tripline batch --replay`" in problems(doctor(copied))
+
+
+def test_runs_that_were_not_warm_are_told_with_the_reason(empty: Settings, console: Console) -> None:
+    assert doctor(empty).warm_runs.last_fallback is None
+    note_fallback(empty.dagster_path, "0123456789abcdef", "trg_mine.sql changed while another run was under way")
+    report = doctor(empty)
+    assert report.ok, "such a run is slower and otherwise the same"
+    assert report.warm_runs.templates == []
+    assert report.warm_runs.last_fallback and report.warm_runs.last_fallback.count == 1
+    render(report, console)
+    assert "run 01234567: trg_mine.sql changed while another run was under way" in console.export_text()
+
+
+def test_where_warm_runs_are_turned_off_the_doctor_says_so(empty: Settings, console: Console) -> None:
+    off = empty.model_copy(update={"warm_runs": False})
+    render(doctor(off), console)
+    assert "templates  off" in console.export_text()
 
 
 def test_a_broken_source_declaration_is_a_problem_and_the_rest_is_still_told(shop: Settings, tmp_path: Path) -> None:

@@ -174,6 +174,9 @@ class SmallDagster:
         with duckdb.connect(str(self.warehouse), read_only=True) as connection:
             return int(connection.execute("select number from number").fetchall()[0][0])
 
+    def log_text(self) -> str:
+        return (self.project.parent / "dagster.log").read_text(errors="replace")
+
     def model(self, name: str) -> str:
         return (self.project / "models" / f"{name}.sql").read_text()
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from tests.warm.conftest import FORKED, SmallDagster
+from tests.warm.conftest import FORKED, ORDINARY, SmallDagster
 from tests.warm.ui import within
 
 pytestmark = pytest.mark.xdist_group("warm")
@@ -88,6 +88,23 @@ def test_a_run_whose_template_is_gone_can_still_be_terminated(dagster: SmallDags
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     assert run.status == "CANCELED"
+
+
+def test_a_run_that_went_the_ordinary_way_is_looked_after_by_its_server_and_not_by_the_template(
+    dagster: SmallDagster,
+) -> None:
+    """The template does not know it; by its word, run monitoring would fail a healthy run that holds the warehouse."""
+    before = dagster.ui.launch("wait_job")
+    dagster.waiting(before)
+    (dagster.project / "words.py").write_text('WORD = "while a run was under way"\n')
+    run_id = dagster.ui.launch("wait_job")
+    dagster.waiting(run_id)
+    assert dagster.ui.run(run_id).said(ORDINARY)
+    within(30, lambda: dagster.log_text().count(f"Checking run {run_id}") >= 4, "four looks of the run monitoring")
+    assert dagster.ui.run(run_id).status == "STARTED"
+    assert dagster.ui.terminate(run_id) == "TerminateRunSuccess"
+    assert dagster.ui.ended(run_id, seconds=20).status == "CANCELED"
+    assert dagster.ui.run(before).status == "STARTED"
 
 
 def test_a_run_whose_launch_was_not_answered_runs_once(dagster: SmallDagster) -> None:
