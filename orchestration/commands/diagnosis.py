@@ -90,7 +90,8 @@ class Outbox(_Frozen):
 
 
 class Template(_Frozen):
-    """A process that Dagster's runs are forked from. `runs` and `dbt_commands`: forked so far; `running`: run ids."""
+    """A process that Dagster's runs are forked from. `runs` and `dbt_commands`: forked so far; `running`: run ids;
+    `last_refusal`: the last run or dbt command that it sent the ordinary way."""
 
     pid: int
     location: str
@@ -102,6 +103,8 @@ class Template(_Frozen):
     reloads: int
     last_reload_at: Utc | None
     last_reload_why: str
+    last_refusal_at: Utc | None
+    last_refusal_why: str
 
 
 class Fallback(_Frozen):

@@ -104,6 +104,8 @@ def _warm_lines(report: DoctorReport) -> list[tuple[str, str]]:
         lines.append((template.location, "; ".join(facts)))
         if template.last_reload_at:
             lines.append(("last reload", f"{when(template.last_reload_at)}: {template.last_reload_why}"))
+        if template.last_refusal_at:
+            lines.append(("last refusal", f"{when(template.last_refusal_at)}: {template.last_refusal_why}"))
     if not lines:
         lines.append(("templates", "none: one is there while Dagster runs" if warm.is_on else "off"))
     if fallback := warm.last_fallback:

@@ -41,6 +41,8 @@ def _template(path: Path) -> Template | None:
         reloads=history.reloads,
         last_reload_at=_utc(history.last_reload_at) if history.last_reload_at else None,
         last_reload_why=history.last_reload_why,
+        last_refusal_at=_utc(history.last_refusal_at) if history.last_refusal_at else None,
+        last_refusal_why=history.last_refusal_why,
     )
 
 

@@ -22,6 +22,7 @@ from orchestration.warm.wire import Unavailable, call, connected, receive, send
 READY = "ready"
 FAILURE_HOLDS_SECONDS = 60.0  # something else than a file may have been wrong, a database that was down for example
 LEAVE_SECONDS = 2.0
+MOMENT_SECONDS = 1.0  # a launcher that finds its template has the lock for some milliseconds
 FAREWELL_SECONDS = 45.0  # a run is killed 30 s after it was asked to end, and then settled
 
 
@@ -43,7 +44,7 @@ class Templates:
         """
         place = place_of(self._home, spec)
         deadline = time.monotonic() + self._start_seconds
-        with self._turn, _locked(place.lock, deadline) as lock:
+        with self._turn, _locked(place, deadline, self._start_seconds) as lock:
             self._started = [process for process in self._started if process.poll() is None]
             if not self._has_lease(place.socket):
                 self._start(place, spec, environment, deadline, lock)
@@ -77,12 +78,14 @@ class Templates:
             raise Unavailable(why)
         write_private(place.spec, json.dumps({"spec": spec.model_dump()}))
         read, write = os.pipe()
-        command = [spec.executable, "-m", "orchestration.warm.template", str(place.spec), "--ready", str(write)]
+        # With the lock, so that whoever comes while it loads waits for this one and starts no other.
+        options = ["--ready", str(write), "--lock", str(lock.fileno())]
+        command = [spec.executable, "-m", "orchestration.warm.template", str(place.spec), *options]
         try:
             process = subprocess.Popen(
                 command,
                 env=dict(os.environ if environment is None else environment),
-                pass_fds=[write],
+                pass_fds=[write, lock.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
@@ -96,7 +99,7 @@ class Templates:
         self._started.append(process)
         with os.fdopen(read, "rb") as pipe:
             if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                # It holds no lock and no lease: once ready, it is found by the next run, or leaves.
+                # Once ready it is found by the next run, or leaves.
                 raise Unavailable(f"it is not ready after {self._start_seconds:.0f} s")
             word = pipe.readline().decode().strip()
         if word != READY:
@@ -138,18 +141,29 @@ def _see_off(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, deadline: float) -> Iterator[IO[str]]:
-    """Whoever starts the template has it, or the template itself while it loads anew. Raises Unavailable."""
-    with path.open("a") as lock:
+def _locked(place: Place, deadline: float, start_seconds: float) -> Iterator[IO[str]]:
+    """Whoever starts the template has it, and the template itself while it loads. Raises Unavailable; at once where the
+    template has been loading for longer than `start_seconds`, or every run would wait as long for one that hangs."""
+    began = time.monotonic()
+    with place.lock.open("a") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                hangs = time.monotonic() - began > MOMENT_SECONDS and _loads_since(place) > start_seconds
+                if hangs or time.monotonic() > deadline:
                     raise Unavailable("it is still loading") from None
                 time.sleep(0.05)
         yield lock
+
+
+def _loads_since(place: Place) -> float:
+    """Seconds. The specification is written when a template starts and when it begins to load anew."""
+    try:
+        return time.time() - place.spec.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _is_open(connection: socket.socket) -> bool:

@@ -111,6 +111,7 @@ class Template:
             os.close(descriptor)
             return False
         self._lock = descriptor
+        os.utime(self._spec_file)  # which says since when it loads
         return True
 
     def reload(self, why: str, environment: dict[str, str] | None = None) -> None:

@@ -122,6 +122,25 @@ def test_a_template_with_a_thread_is_not_used(tiny: Path) -> None:
         templates.reach(spec_of("tiny", tiny))
 
 
+def test_a_template_that_takes_too_long_is_waited_for_once_and_is_the_only_one(tiny: Path) -> None:
+    with (tiny / "tiny.py").open("a") as file:
+        file.write("import pathlib, os, time\n(pathlib.Path(__file__).parent / f'loading-{os.getpid()}').touch()\n")
+        file.write("while not pathlib.Path(__file__).with_name('go').exists(): time.sleep(0.02)\n")
+    spec = spec_of("tiny", tiny, grace_seconds=30)
+    first, second = Templates(tiny, start_seconds=3), Templates(tiny, start_seconds=3)
+    with pytest.raises(Unavailable, match="not ready after 3 s"):
+        first.reach(spec)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="still loading"):
+        second.reach(spec)
+    assert time.monotonic() - began < 2.5, "the second run waited as long as the first"
+    (tiny / "go").touch()
+    patient = Templates(tiny, start_seconds=60)
+    place = patient.reach(spec)
+    assert [path.name for path in tiny.glob("loading-*")] == [f"loading-{call(place.socket, {'op': 'about'})['pid']}"]
+    patient.dismiss()
+
+
 # Talking to it.
 
 
