@@ -36,8 +36,8 @@ from orchestration.warehouse import connect
 
 logger = logging.getLogger(__name__)
 
-REQUESTS_A_GROUP = 4  # so that opening the warehouse, 50 ms, costs little beside them
-REQUESTS_A_CLAIM = 10  # so that claiming keeps up with platforms that take thousands of rows a second
+REQUESTS_A_GROUP = 10  # so that opening the warehouse, 50 ms, costs little beside them
+REQUESTS_A_CLAIM = 30  # so that claiming keeps up with platforms that take thousands of rows a second
 NOT_SENT = "not sent: the rows before it were not taken"
 RETRIED = (Outcome.FAILED, Outcome.UNKNOWN)
 IN_DOUBT = ("claimed", "unknown", "held")
@@ -69,7 +69,10 @@ class Shared:
     @contextmanager
     def open(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """The warehouse, for one thread at a time: numbers of the log are given out by reading its last one."""
-        with self._warehouse, connect(self.settings.warehouse_path, wait_seconds=wait_seconds) as connection:
+        with (
+            self._warehouse,
+            connect(self.settings.warehouse_path, wait_seconds=wait_seconds, is_known=True) as connection,
+        ):
             yield connection
 
     def count(self, name: str, counts: dict[str, int]) -> None:
