@@ -7,6 +7,7 @@ object with the figures.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -31,12 +32,13 @@ from tests.destinations.cases import DestinationCase, all_cases
 from tests.push.conftest import Shop
 
 REST = "declared REST, batches"
-# What platforms document (requests, seconds), for the declared REST destination to stand in for them.
-LIMITS: dict[str, list[tuple[int, float]]] = {
-    "100 in 20 s": [(100, 20.0)],
-    "190 in 10 s": [(190, 10.0)],
-    "10 in 1 s and 150 in 60 s": [(10, 1.0), (150, 60.0)],
-    "100 in 1 s": [(100, 1.0)],
+# What platforms document (requests, seconds), for the declared REST destination to stand in for them; the rows of a
+# request are so many that the engine's own pace is not what is measured.
+LIMITS: dict[str, tuple[int, list[tuple[int, float]]]] = {
+    "100 in 20 s": (100, [(100, 20.0)]),
+    "190 in 10 s": (100, [(190, 10.0)]),
+    "10 in 1 s and 150 in 60 s": (100, [(10, 1.0), (150, 60.0)]),
+    "100 in 1 s": (10, [(100, 1.0)]),
 }
 PUSH = """
 import json, time
@@ -73,19 +75,21 @@ def main() -> None:
 
 
 def _measure_limits(console: Console, seconds: float) -> list[dict[str, Any]]:
-    wanted: list[tuple[str, str, Sequence[RateLimit] | None]] = [
-        (REST, f"declared REST, {name}", [RateLimit(*pair) for pair in pairs]) for name, pairs in LIMITS.items()
+    wanted: list[tuple[DestinationCase, str, Sequence[RateLimit] | None]] = [
+        (_stand_in(rows), f"declared REST, {name}, {rows} rows each", [RateLimit(*pair) for pair in pairs])
+        for name, (rows, pairs) in LIMITS.items()
     ]
-    wanted += [(case.label or case.name, case.label or case.name, None) for case in all_cases()]
+    wanted += [(case, case.label or case.name, None) for case in all_cases()]
     found = []
     table = Table(title=f"{seconds:.0f} s of sending at the documented limit")
     for column in ("destination", "rows/s", "requests/s", "share of the limit", "429s", "twice"):
         table.add_column(column, justify="left" if column == "destination" else "right")
-    for case_name, title, limits in wanted:
-        figures = _measure_limit(find_case(case_name), limits, seconds)
+    for case, title, limits in wanted:
+        figures = _measure_limit(case, limits, seconds)
         if figures is None:
             continue
         found.append({"destination": title, **figures})
+        console.print(found[-1], highlight=False)
         share = f"{figures['share']:.1%}"
         rates = (f"{figures['rows_per_second']:,}", f"{figures['requests_per_second']:.1f}")
         table.add_row(title, *rates, share, str(figures["over_limit"]), str(figures["twice"]))
@@ -93,22 +97,33 @@ def _measure_limits(console: Console, seconds: float) -> list[dict[str, Any]]:
     return found
 
 
+def _stand_in(rows: int) -> DestinationCase:
+    case = find_case(REST)
+    declared = {
+        name: text.replace("batch_size: 100\n", f"batch_size: {rows}\nmax_concurrency: 4\n")
+        for name, text in case.files.items()
+    }
+    return dataclasses.replace(case, files=declared)
+
+
 def _measure_limit(case: DestinationCase, limits: Sequence[RateLimit] | None, seconds: float) -> dict[str, Any] | None:
-    """None where the platform documents no limit."""
+    """None where the platform documents no limit for this kind of request."""
     with _home(case) as settings:
-        capabilities = Registry(settings=settings).capabilities(case.name)
-        given = [limit for limit in limits or capabilities.rate_limits if not limit.scope or limits is None]
+        registry = Registry(settings=settings)
+        capabilities = registry.capabilities(case.name)
+        given = limits or [limit for limit in capabilities.rate_limits if limit.scope in _scopes(case, registry)]
         if not given:
             return None
         per_second = min(limit.requests / limit.seconds for limit in given)
         rows = max(1, int(per_second * seconds)) * capabilities.max_batch_size
         rows = min(rows, 100_000)  # what one push takes
         _fill(case, settings, rows)
-        if limits:
-            pairs = [[limit.requests, limit.seconds] for limit in limits]
-            os.environ["TRIPLINE_PUSH_RATE_LIMITS"] = json.dumps({case.name: pairs})
         with _platform(case, given) as (ask, url):
             _configure(case, settings, url)
+            os.environ.pop("TRIPLINE_PUSH_RATE_LIMITS", None)  # the tests' own are there to be quick
+            if limits:
+                pairs = [[limit.requests, limit.seconds] for limit in limits]
+                os.environ["TRIPLINE_PUSH_RATE_LIMITS"] = json.dumps({case.name: pairs})
             report = _push()
             counts = ask()
         assert not counts["invalid"], counts["invalid"]
@@ -122,6 +137,15 @@ def _measure_limit(case: DestinationCase, limits: Sequence[RateLimit] | None, se
             "twice": counts["twice"],
             "peak_mib": report["peak_mib"],
         }
+
+
+def _scopes(case: DestinationCase, registry: Registry) -> set[str]:
+    """Of the limits that count this case's requests; "" is of those that count all."""
+    destination = registry.create(case.name, registry.settings)
+    try:
+        return {"", *(request.scope for request in destination.prepare([case.row(0)]))}
+    finally:
+        destination.close()
 
 
 def _measure_memory(rows: int) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import sys
 from tests.destinations.cases import DestinationCase, all_cases
 from tests.destinations.server import ScriptedServer
 
+CHECKED = 1  # requests held against the vendor's description; of the others arrival and effects are counted
+
 
 def find_case(name: str) -> DestinationCase:
     (case,) = [case for case in all_cases() if (case.label or case.name) == name]
@@ -20,6 +22,7 @@ def find_case(name: str) -> DestinationCase:
 def main() -> None:
     name, *limits = sys.argv[1:]
     with ScriptedServer(find_case(name).fake()) as server:
+        server.to_check = CHECKED
         for requests, seconds in zip(limits[::2], limits[1::2], strict=True):
             server.enforce(int(requests), float(seconds))
         print(server.url, flush=True)

@@ -27,6 +27,7 @@ from orchestration import delivery_log
 from orchestration.breaker import Breaker
 from orchestration.delivery_log import Entry, Look, utc_now
 from orchestration.destinations.base import CrashPolicy, Destination, OutboxRow, Outcome, SendResult
+from orchestration.destinations.limiter import strictest
 from orchestration.destinations.registry import Registry
 from orchestration.destinations.settings import PushSettings
 from orchestration.errors import DeliveryError, EndpointRefused, TriplineError
@@ -36,8 +37,9 @@ from orchestration.warehouse import connect
 
 logger = logging.getLogger(__name__)
 
-REQUESTS_A_GROUP = 4  # so that opening the warehouse, 50 ms, costs little beside them
-REQUESTS_A_CLAIM = 10  # so that claiming keeps up with platforms that take thousands of rows a second
+GROUP_SECONDS = 2.0  # of sending at the platform's limit: the wait for a group's last answer costs little beside it
+GROUP_REQUESTS = 10  # where there is no limit, for each connection
+MOST_ROWS = 5_000  # in a group, so that memory stays small and claims young
 NOT_SENT = "not sent: the rows before it were not taken"
 RETRIED = (Outcome.FAILED, Outcome.UNKNOWN)
 IN_DOUBT = ("claimed", "unknown", "held")
@@ -69,7 +71,10 @@ class Shared:
     @contextmanager
     def open(self, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """The warehouse, for one thread at a time: numbers of the log are given out by reading its last one."""
-        with self._warehouse, connect(self.settings.warehouse_path, wait_seconds=wait_seconds) as connection:
+        with (
+            self._warehouse,
+            connect(self.settings.warehouse_path, wait_seconds=wait_seconds, is_known=True) as connection,
+        ):
             yield connection
 
     def count(self, name: str, counts: dict[str, int]) -> None:
@@ -162,10 +167,10 @@ class Turn:
         if self.is_over or self.shared.is_late():
             return 0
         if not self.has_arrived:
-            return 0 if rows_at_hand else group_rows
+            return 0 if rows_at_hand else min(self.push_settings.group_rows, group_rows)
         # Where a person decides on rows in doubt, no row is claimed before its turn.
-        enough = 1 if self.policy is CrashPolicy.HOLD else claim_rows
-        return claim_rows if rows_at_hand < enough else 0
+        enough = 1 if self.policy is CrashPolicy.HOLD else 2 * group_rows
+        return max(claim_rows, enough) - rows_at_hand if rows_at_hand < enough else 0
 
     def _visit(self, unrecorded: list[Entry], wanted: int) -> list[OutboxRow]:
         """One opening of the warehouse: writes down what was sent, and returns up to `wanted` newly claimed rows."""
@@ -187,10 +192,21 @@ class Turn:
             # A claimed row that was never sent would wait for a person too: claim what one request takes.
             group_rows = min(self.push_settings.group_rows, a_request)
             return group_rows, group_rows
+        group_rows = max(self.push_settings.group_rows, a_request * capabilities.max_concurrency)
         # What a kill leaves unrecorded is sent again, so there is little of it where that can take effect twice.
-        requests = REQUESTS_A_GROUP if capabilities.deduplicates and a_request > 1 else 1
-        group_rows = max(self.push_settings.group_rows, requests * a_request * capabilities.max_concurrency)
-        return max(self.push_settings.claim_rows, REQUESTS_A_CLAIM * a_request, group_rows), group_rows
+        if capabilities.deduplicates and a_request > 1:
+            requests = self._requests_in(GROUP_SECONDS) or GROUP_REQUESTS * capabilities.max_concurrency
+            group_rows = max(group_rows, min(MOST_ROWS, requests * a_request))
+        return max(self.push_settings.claim_rows, group_rows), group_rows
+
+    def _requests_in(self, seconds: float) -> int | None:
+        """What the limits allow; None where there are none."""
+        capabilities = self.shared.registry.capabilities(self.name)
+        limits = self.push_settings.limits_of(self.name, capabilities)
+        if not limits:
+            return None
+        limit = strictest(limits)
+        return round(seconds * limit.requests / limit.seconds * self.push_settings.share_of(self.name))
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> list[OutboxRow]:
         """The next rows to send; those that the claim itself settled are counted and left out."""

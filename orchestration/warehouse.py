@@ -23,21 +23,25 @@ def read_sql(name: str) -> str:
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool = False, wait_seconds: float = 0.0) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    path: Path, *, read_only: bool = False, wait_seconds: float = 0.0, is_known: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the warehouse at `path`, closed at the end; its own tables exist unless `read_only`.
 
     DuckDB lets one process hold a file open for writing. Waits up to `wait_seconds` for the other one,
     then raises WarehouseLocked. Raises WarehouseMismatch where another release's layout is in the file.
+    `is_known`: this process opened it before and need not look at its layout again, which takes as long as opening.
     """
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     connection = open_file(path, read_only, wait_seconds)
     try:
         connection.execute("set timezone = 'UTC'")
-        check_version(connection)
-        if not read_only:
-            connection.execute(read_sql("schema"))
-            note_version(connection, current_version())
+        if not is_known:
+            check_version(connection)
+            if not read_only:
+                connection.execute(read_sql("schema"))
+                note_version(connection, current_version())
         yield connection
     finally:
         connection.close()

@@ -1,8 +1,8 @@
 """Keeping within a platform's rate limits: every window of it, requests spread evenly.
 
-An account-wide window of n requests is used at n evenly spaced ones (GCRA with a burst of one), not as n at once and
-a wait: a platform counts at the moment of arrival, and what the network bunches together must not look like more than
-n in any window. HEADROOM is what that jitter may take; it costs so much of the throughput.
+An account-wide window of n requests is used at n evenly spaced ones (GCRA), not as n at once and a wait: a platform
+counts at the moment of arrival, and what the network bunches together must not look like more than n in any window.
+HEADROOM and JITTER_SECONDS are what that jitter may take; they cost so much of the throughput.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from orchestration.destinations.base import RateLimit
 from orchestration.destinations.traffic import Traffic
 
 HEADROOM = 0.02
+JITTER_SECONDS = 0.04  # where the window is so short that two hundredths of it are less; at most as much again
 
 
 class RateLimiter:
@@ -58,5 +59,9 @@ def _limiter(limits: Sequence[RateLimit], share: float) -> Limiter:
     limit = strictest(limits)
     # Milliseconds are the library's unit. Stretching the interval, not cutting the count, keeps 1 request a window
     # possible whatever the share.
-    interval = max(1, round(limit.seconds * 1000 * (1 + HEADROOM) / share))
-    return Limiter(StateBucket([Rate(limit.requests, interval, burst=1)], GCRA()), buffer_ms=0)
+    spare = max(limit.seconds * HEADROOM, min(JITTER_SECONDS, limit.seconds * 2 * HEADROOM))
+    interval = max(1, round(1000 * (limit.seconds + spare) / share))
+    # A thread wakes late by a millisecond or so, and with a burst of one every such delay would be lost for good; half
+    # of what the spare time leaves room for makes up for it.
+    burst = max(1, round(limit.requests * spare / limit.seconds / 2))
+    return Limiter(StateBucket([Rate(limit.requests, interval, burst=burst)], GCRA()), buffer_ms=0)

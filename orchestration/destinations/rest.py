@@ -18,13 +18,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -218,11 +218,16 @@ def render(declaration: Declaration, rows: Sequence[OutboxRow]) -> tuple[dict[st
     headers = {name: header for name, header in declaration.headers.items() if isinstance(header, str)}
     for name, header in declaration.headers.items():
         if isinstance(header, TemplateHeader):
-            headers[name] = JINJA.from_string(header.template).render(context)
-    body = JINJA.from_string(declaration.body).render(context)
+            headers[name] = _template(header.template).render(context)
+    body = _template(declaration.body).render(context)
     if "json" in headers.get("content-type", "application/json"):
         json.loads(body)
     return headers, body
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    return JINJA.from_string(text)
 
 
 def _view(row: OutboxRow) -> Mapping[str, Any]:

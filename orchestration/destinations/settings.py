@@ -26,10 +26,13 @@ class PushSettings(BaseSettings):
         default=5.0, gt=0, description="how often a push that is busy with one destination looks for news of the others"
     )
     claim_rows: int = Field(
-        default=500, ge=1, description="rows claimed together, or ten requests' worth; takes 0.3 to 0.8 s"
+        default=500, ge=1, description="rows claimed together, or enough for the group on the wire and the next"
     )
     group_rows: int = Field(
-        default=100, ge=1, description="rows sent and recorded together, or what is on the wire at once"
+        default=100,
+        ge=1,
+        description="rows sent and recorded together, or what is on the wire at once, or two seconds' worth at the "
+        "platform's limit, up to 5,000, where it knows keys it has seen",
     )
     record_wait_seconds: float = Field(
         default=600.0,
