@@ -27,6 +27,7 @@ RAW_TABLES = {
 RAW_EVENTS = dg.AssetKey(["raw", "events"])
 FIRINGS = dg.AssetKey(["triggers", "trigger_firings"])
 OUTBOX = dg.AssetKey(["triggers", "campaign_outbox"])
+PROMPT_DELIVERIES = dg.AssetKey(["activate", "prompt_deliveries"])
 DELIVERIES = dg.AssetKey(["triggers", "campaign_deliveries"])
 PUBLISHED = dg.AssetKey(["published", "query_tables"])
 

@@ -18,6 +18,19 @@ class DagsterSettings(BaseSettings):
     tick_wait_seconds: float = Field(
         default=2.0, ge=0, le=30, description="a tick waits this long for the warehouse, then skips; Dagster allows 60"
     )
+    tick_patience_seconds: float = Field(
+        default=4.5,
+        ge=0,
+        le=50,
+        description="a sensor with nothing to do waits this long for something, and asks for a run at once; Dagster's "
+        "daemon looks every 5 s, and a tick that is still under way then is passed over",
+    )
+    prompt_push_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="a batch sends what fired itself before it publishes, and begins nothing new after this; what is "
+        "left is the push sensor's. 0 leaves it everything",
+    )
     retry_seconds: float = Field(
         default=10.0, ge=0, description="wait before a third run for the same content, doubled from then on"
     )

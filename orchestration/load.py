@@ -89,6 +89,8 @@ def waiting_files(settings: Settings, *, wait: bool = False) -> list[Path]:
     Raises ConfigError where a source declaration is wrong.
     """
     settled, _ = settled_files(settings.landing_path, settings.settle_seconds, wait=wait)
+    if not settled:
+        return []
     return _of_running_sources(settled, read_declarations(settings.sources_path), settings)
 
 

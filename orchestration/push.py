@@ -41,6 +41,7 @@ def push(
     dry_run: bool | None = None,
     is_history: bool = False,
     max_rows: int | None = None,
+    hurry_seconds: float | None = None,
     progress: Progress | None = None,
     registry: Registry | None = None,
 ) -> PushReport:
@@ -49,8 +50,9 @@ def push(
     `dry_run` (default: TRIPLINE_DELIVERY, and TRIPLINE_PUSH_DRY_RUN by destination) settles the rows as `dry_run` and
     sends nothing. `is_history` sends, instead of what fired, the matches that were too old to fire, as history and only
     to destinations that can take it so. What a platform answers is data, not an error; a destination that is unknown,
-    not configured or broken is a problem in the report. Raises PushRunning, WarehouseLocked, and ConfigError for an
-    unknown `destination` and for crash policies that cannot be.
+    not configured or broken is a problem in the report. `hurry_seconds` begins nothing new after so long, and leaves
+    destinations at which the last rows all failed to a push that has time. Raises PushRunning, WarehouseLocked, and
+    ConfigError for an unknown `destination` and for crash policies that cannot be.
     """
     registry = registry or Registry(settings=settings)
     if destination is not None:
@@ -60,7 +62,7 @@ def push(
     lock_path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock_path, blocking=False):
-            return _Push(settings, registry, dry_run, is_history, max_rows, progress).run(destination)
+            return _Push(settings, registry, dry_run, is_history, max_rows, hurry_seconds, progress).run(destination)
     except Timeout:
         raise PushRunning(
             f"another push is running ({lock_path} is locked)", "wait for it to end; it sends the same rows"
@@ -105,6 +107,7 @@ class _Push:
         dry_run: bool | None,
         is_history: bool,
         max_rows: int | None,
+        hurry_seconds: float | None,
         progress: Progress | None,
     ) -> None:
         self.settings = settings
@@ -112,6 +115,8 @@ class _Push:
         self.push_settings = PushSettings()
         self.is_history = is_history
         self.max_rows = max_rows or self.push_settings.max_rows
+        self.is_hurried = hurry_seconds is not None
+        self.seconds = min(self.push_settings.max_seconds, hurry_seconds or self.push_settings.max_seconds)
         self.progress = progress or (lambda done, total: None)
         is_dry_run = settings.delivery == "dry_run" if dry_run is None else dry_run
         self.dry_names = set(self.push_settings.dry_run) if dry_run is None else set()
@@ -140,7 +145,7 @@ class _Push:
             look,
             self.progress,
             total=0,
-            deadline=time.monotonic() + self.push_settings.max_seconds,
+            deadline=time.monotonic() + self.seconds,
         )
         _Turns(self, shared, failures, destination).run(due)
         self.report.finished_at = utc_now()
@@ -193,6 +198,8 @@ class _Turns:
         names = []
         for name, rows in due.items():
             left = self.rows_left.setdefault(name, self.push.max_rows)
+            if self.push.is_hurried and name in self.failures:
+                continue
             if self.only in (None, name) and name not in busy | self.ended_badly and left > 0:
                 self.shared.total += min(rows, left)
                 names.append(name)

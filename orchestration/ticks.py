@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from orchestration.atomic_files import wal_of
 from orchestration.dagster_settings import DagsterSettings
 from orchestration.dbt_manifest import project_fingerprint
 from orchestration.settings import Settings
@@ -17,6 +20,8 @@ from orchestration.warehouse import connect, read_sql
 
 CONTENT_TAG = "tripline/content"
 PROJECT_TAG = "tripline/project"  # on every batch: the fingerprint of the project it was built with
+
+LOOK_SECONDS = 0.1
 
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
@@ -41,6 +46,26 @@ def files_hash(settings: Settings, files: list[Path]) -> str:
             continue
         parts += [name_in(settings.landing_path, path), stat.st_size, stat.st_mtime_ns]
     return hash_of(*parts)
+
+
+def patiently(look: Callable[[], dg.RunRequest | dg.SkipReason]) -> dg.RunRequest | dg.SkipReason:
+    """What `look` says as soon as it asks for a run; its last reason to skip when the tick's patience is over."""
+    deadline = time.monotonic() + DagsterSettings().tick_patience_seconds
+    while True:
+        said = look()
+        if isinstance(said, dg.RunRequest) or time.monotonic() + LOOK_SECONDS > deadline:
+            return said
+        time.sleep(LOOK_SECONDS)
+
+
+def version_of(warehouse: Path) -> list[tuple[int, int]]:
+    """Changes with every write to the file: cheaper than opening it to see whether there is news."""
+    found = []
+    for path in (warehouse, wal_of(warehouse)):
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+    return found
 
 
 def busy_reason(instance: DagsterInstance, job_name: str) -> str | None:

@@ -62,6 +62,7 @@ def home(definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.Monkey
     """A home of its own for one test."""
     monkeypatch.setenv("TRIPLINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TRIPLINE_DAGSTER_TICK_WAIT_SECONDS", "0")
+    monkeypatch.setenv("TRIPLINE_DAGSTER_TICK_PATIENCE_SECONDS", "0")
     monkeypatch.setenv("TRIPLINE_LOCK_TIMEOUT_SECONDS", "0.2")
     return get_settings()
 

@@ -81,7 +81,7 @@ def test_schedule_and_sensors_are_on_without_a_click(definitions: dg.Definitions
 def test_whatever_writes_to_the_warehouse_for_long_takes_its_place_in_one_queue(definitions: dg.Definitions) -> None:
     batch = definitions.get_job_def("process_micro_batch_job")
     pools = {node.name: node.definition.pools for node in batch.graph.nodes if "freshness" not in node.name}
-    assert set(pools) == {"load", "dbt_models", "published__query_tables"}
+    assert set(pools) == {"load", "dbt_models", "activate__prompt_deliveries", "published__query_tables"}
     assert all(pool == {"warehouse"} for pool in pools.values())
     push = definitions.get_job_def("push_firings_job")
     assert {node.name: node.definition.pools for node in push.graph.nodes} == {

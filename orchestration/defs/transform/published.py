@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.dagster_names import PUBLISHED, WAREHOUSE_POOL, failure
+from orchestration.dagster_names import PROMPT_DELIVERIES, PUBLISHED, WAREHOUSE_POOL, failure
 from orchestration.errors import TriplineError
 from orchestration.settings import get_settings
 
@@ -23,7 +23,8 @@ TABLES = [
 
 @dg.asset(
     key=PUBLISHED,
-    deps=[dg.AssetKey(path) for path in TABLES],
+    # The deliveries too, so that what the batch sent is published with it.
+    deps=[PROMPT_DELIVERIES, *(dg.AssetKey(path) for path in TABLES)],
     group_name="published",
     kinds={"duckdb"},
     pool=WAREHOUSE_POOL,
