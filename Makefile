@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 SQL_TEMPLATES = $(shell grep -l '{%' orchestration/sql/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench lint lock clean
+.PHONY: help setup demo test dev bench bench-latency lint lock clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Tripline needs Python 3.11 (no $(PYTHON) found); name yours with: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
@@ -33,6 +33,9 @@ dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, with events arriving
 
 bench: $(STAMP) ## the measurements
 	$(BIN)/python -m benchmarks
+
+bench-latency: $(STAMP) ## from a file drop to a delivered webhook
+	$(BIN)/python -m benchmarks.latency
 
 lint: $(STAMP) ## ruff, mypy, sqlfluff, Dagster's definitions, the trigger SQL check
 	$(BIN)/ruff check orchestration tests benchmarks

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import socket
 import statistics
 import subprocess
@@ -21,18 +22,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dagster import DagsterEventType, DagsterInstance, RunRecord, RunsFilter
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import cpu_seconds, processes_of
 from orchestration.commands.services import local_platform, stop
-from orchestration.dagster_home import dev_command
-from orchestration.dagster_names import BATCH_JOB, PUSH_JOB
+from orchestration.dagster_home import dagster_yaml, dev_command
+from orchestration.dagster_names import BATCH_JOB
 from orchestration.platform import CampaignPlatform
 from orchestration.settings import Settings
+from orchestration.warm.beforehand import warmed
 
 PATIENCE_SECONDS = 300.0
-BUILD_STEP = "dbt_models"
+IDLE_SECONDS = 10.0
 
 
 def main() -> None:
@@ -50,22 +54,89 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def measure(rounds: int) -> dict[str, Any]:
+def measure(rounds: int, configuration: str = "warm") -> dict[str, Any]:
+    """Seconds of each part, medians; the whole and the processor's seconds by their medians and 95th percentiles.
+
+    `configuration`: one of CONFIGURATIONS.
+    """
     with tempfile.TemporaryDirectory(prefix="tripline-bench-") as folder:
         settings = Settings.all_in(Path(folder))
         settings.landing_path.mkdir(parents=True)
+        module = CONFIGURATIONS[configuration](settings)
         with local_platform(settings.home) as platform:
             command, environment = dev_command(settings, port=_free_port())
+            command[command.index("-m") + 1] = module
             log = (settings.home / "dagster.log").open("wb")
-            dagster = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-            try:
-                times = [_round(settings, platform, dagster) for _ in range(rounds + 1)][1:]
-            finally:
-                stop(dagster)
-                log.close()
-    parts = {part: round(statistics.median(one[part] for one in times), 2) for part in times[0]}
-    totals = [sum(one.values()) for one in times]
-    return {"parts": parts, "drop_to_delivered_p50": round(statistics.median(totals), 2), "rounds": rounds}
+            with warmed(settings, environment, log):
+                dagster = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+                try:
+                    _round(settings, platform, dagster)
+                    idle = _idle_cpu(settings, dagster)
+                    times = [_costed_round(settings, platform, dagster, idle) for _ in range(rounds)]
+                finally:
+                    stop(dagster)
+                    log.close()
+    totals = [sum(parts.values()) for parts, _ in times]
+    spent = [cpu for _, cpu in times]
+    names = dict.fromkeys(name for parts, _ in times for name in parts)
+    return {
+        "parts": {name: round(statistics.median(parts.get(name, 0.0) for parts, _ in times), 2) for name in names},
+        "drop_to_delivered_p50": round(statistics.median(totals), 2),
+        "drop_to_delivered_p95": _p95(totals),
+        "cpu_p50": round(statistics.median(spent), 2),
+        "rounds": rounds,
+    }
+
+
+def _p95(values: list[float]) -> float:
+    return round(sorted(values)[max(0, math.ceil(0.95 * len(values)) - 1)], 2)
+
+
+def _warm(settings: Settings) -> str:
+    return "orchestration.definitions"
+
+
+def _in_process(settings: Settings) -> str:
+    """As Dagster documents it, but with every step in one process."""
+    _write_yaml(settings)
+    return "orchestration.definitions"
+
+
+def _documented(settings: Settings) -> str:
+    """Default launcher, a process for each step, dbt's own command."""
+    _write_yaml(settings)
+    return "benchmarks.documented"
+
+
+# Each writes what its dagster.yaml needs, and names the module of the definitions.
+CONFIGURATIONS = {"documented": _documented, "in_process": _in_process, "warm": _warm}
+
+
+def _write_yaml(settings: Settings) -> None:
+    """Without the mark of ours, so that it is left alone; the pools, because one process can write to DuckDB."""
+    ours = dagster_yaml(settings)
+    kept = {name: ours[name] for name in ("telemetry", "nux", "concurrency", "compute_logs", "local_artifact_storage")}
+    settings.dagster_path.mkdir(parents=True)
+    (settings.dagster_path / "dagster.yaml").write_text(yaml.safe_dump(kept))
+
+
+def _idle_cpu(settings: Settings, dagster: subprocess.Popen[bytes]) -> float:
+    """Processor seconds a second, while nothing happens."""
+    time.sleep(IDLE_SECONDS / 2)
+    before = cpu_seconds(processes_of(settings.dagster_path))
+    time.sleep(IDLE_SECONDS)
+    return (cpu_seconds(processes_of(settings.dagster_path)) - before) / IDLE_SECONDS
+
+
+def _costed_round(
+    settings: Settings, platform: CampaignPlatform, dagster: subprocess.Popen[bytes], idle: float
+) -> tuple[dict[str, float], float]:
+    """Parts in seconds, and processor seconds of all that runs on this home, less what it takes when idle."""
+    pids = processes_of(settings.dagster_path)
+    before, started = cpu_seconds(pids), time.monotonic()
+    parts = _round(settings, platform, dagster)
+    spent = cpu_seconds(processes_of(settings.dagster_path)) - before
+    return parts, spent - idle * (time.monotonic() - started)
 
 
 def _free_port() -> int:
@@ -75,19 +146,15 @@ def _free_port() -> int:
 
 
 def _round(settings: Settings, platform: CampaignPlatform, dagster: subprocess.Popen[bytes]) -> dict[str, float]:
-    """Seconds of each part, in the order in which they follow each other."""
+    """Seconds of each part up to the delivery, in their order. Back when the run has ended."""
     user = f"user-{uuid.uuid4().hex[:12]}"
     dropped = _drop(settings.landing_path, user)
     delivered = _wait(lambda: _delivered_at(platform, user), dagster)
     with DagsterInstance.from_config(str(settings.dagster_path)) as instance:
         batch = _run_after(instance, BATCH_JOB, dropped)
-        batch_parts, outbox_ready = _parts_of(instance, batch, dropped, None)
-        push = _run_after(instance, PUSH_JOB, delivered)
-        push_parts, _ = _parts_of(instance, push, outbox_ready, delivered)
+        parts = _parts_of(instance, batch, dropped, delivered)
         _wait(lambda: _has_ended(instance, batch.dagster_run.run_id) or None, dagster)
-    return {f"batch: {part}": seconds for part, seconds in batch_parts.items()} | {
-        f"push: {part}": seconds for part, seconds in push_parts.items()
-    }
+    return parts
 
 
 def _drop(landing: Path, user: str) -> float:
@@ -133,10 +200,7 @@ def _has_ended(instance: DagsterInstance, run_id: str) -> bool:
     return run is not None and run.is_finished
 
 
-def _parts_of(
-    instance: DagsterInstance, record: RunRecord, asked_from: float, delivered: float | None
-) -> tuple[dict[str, float], float]:
-    """Seconds by part, and when the outbox was complete (a batch) or the delivery had been made (a push)."""
+def _parts_of(instance: DagsterInstance, record: RunRecord, dropped: float, delivered: float) -> dict[str, float]:
     marks = [("sensor wait", record.create_timestamp.timestamp())]
     for entry in instance.all_logs(record.dagster_run.run_id):
         kind = entry.dagster_event_type
@@ -147,15 +211,14 @@ def _parts_of(
         elif kind is DagsterEventType.STEP_START:
             marks.append(("between steps", entry.timestamp))
         elif kind is DagsterEventType.STEP_SUCCESS:
-            marks.append((f"step {entry.step_key}", delivered or entry.timestamp))
-            if delivered is not None or entry.step_key == BUILD_STEP:
-                break
+            marks.append((f"step {entry.step_key}", entry.timestamp))
     parts: dict[str, float] = {}
-    at = asked_from
+    at = dropped
     for name, mark in marks:
-        parts[name] = parts.get(name, 0.0) + max(mark - at, 0.0)
-        at = max(at, mark)
-    return parts, at
+        parts[name] = parts.get(name, 0.0) + max(min(mark, delivered) - at, 0.0)
+        at = max(at, min(mark, delivered))
+    # Of a step that is under way, or of the push sensor's run.
+    return {**parts, "to the delivery": delivered - at}
 
 
 if __name__ == "__main__":
