@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from orchestration.errors import BuildFailed
 from orchestration.settings import Settings
 from orchestration.warm import dbt_runs
 from orchestration.warm.batch import dbt_by_template
@@ -107,3 +114,78 @@ def _handles(pid: int, number: int) -> bool:
 
 def test_a_batch_without_a_template_is_built_in_its_own_process(tmp_path: Path) -> None:
     assert dbt_by_template(Settings(home=tmp_path), ["build"], {}) is None
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[socket.socket]:
+    """A template of the home in `tmp_path` that a test plays."""
+    settings = Settings(home=tmp_path)
+    folder = settings.dagster_path / "warm"
+    folder.mkdir(parents=True)
+    (folder / "abc.json").touch()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "abc.sock"))
+        listener.listen()
+        yield listener
+
+
+BATCH = "from orchestration.warm.batch import *; dbt_by_template(Settings(home=Path(sys.argv[1])), ['build'], {})"
+
+
+def test_ctrl_c_in_a_batch_stops_the_dbt_of_the_template_and_waits_for_its_end(
+    tmp_path: Path, fake: socket.socket
+) -> None:
+    """Or the shell would be back while the warehouse is still held."""
+    with (
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as work,
+        subprocess.Popen(
+            [sys.executable, "-c", f"import sys; {BATCH}", str(tmp_path)], stderr=subprocess.PIPE, text=True
+        ) as batch,
+    ):
+        visitor, _ = fake.accept()
+        assert receive(visitor)["arguments"] == ["build"]
+        visitor.sendall(encode({"ok": True, "pid": work.pid}))
+        is_asleep = psutil.Process(batch.pid).status
+        within(10, lambda: _has_read(visitor) and is_asleep() == psutil.STATUS_SLEEPING, "that it waits")
+        batch.send_signal(signal.SIGINT)
+        assert work.wait(timeout=10)
+        assert batch.poll() is None
+        visitor.sendall(encode({"exit": 2}))
+        _, words = batch.communicate(timeout=10)
+        visitor.close()
+    assert "KeyboardInterrupt" in words
+
+
+def _has_read(visitor: socket.socket) -> bool:
+    """Whether the other end took all that was sent to it."""
+    unread = array.array("i", [0])
+    fcntl.ioctl(visitor, termios.TIOCOUTQ, unread)
+    return unread[0] == 0
+
+
+def test_a_batch_whose_template_dies_says_that_nothing_is_lost(tmp_path: Path, fake: socket.socket) -> None:
+    def die() -> None:
+        visitor, _ = fake.accept()
+        receive(visitor)
+        visitor.sendall(encode({"ok": True, "pid": 0}))
+        visitor.close()
+
+    dying = threading.Thread(target=die)
+    dying.start()
+    with pytest.raises(BuildFailed, match="its template did") as caught:
+        dbt_by_template(Settings(home=tmp_path), ["build"], {})
+    dying.join()
+    assert "nothing is lost" in caught.value.hint
+
+
+def test_a_batch_that_the_template_refuses_is_built_in_its_own_process(tmp_path: Path, fake: socket.socket) -> None:
+    def refuse() -> None:
+        visitor, _ = fake.accept()
+        receive(visitor)
+        visitor.sendall(encode({"ok": False, "why": "another warehouse"}))
+        visitor.close()
+
+    refusing = threading.Thread(target=refuse)
+    refusing.start()
+    assert dbt_by_template(Settings(home=tmp_path), ["build"], {}) is None
+    refusing.join()
