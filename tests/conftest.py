@@ -1,11 +1,17 @@
-"""No test follows what somebody exported for a warehouse of their own."""
+"""No test follows what somebody exported for a warehouse of their own, or how somebody's shell started the tests."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 # Settings of the tests themselves.
 KEPT = ("TRIPLINE_SHARED_DATA", "TRIPLINE_REPLAY_")
 
 for name in [name for name in os.environ if name.startswith("TRIPLINE_") and not name.startswith(KEPT)]:
     del os.environ[name]
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and so would everything that a test starts and
+# then interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
