@@ -65,7 +65,8 @@ def _ask(connection: socket.socket, message: Message) -> int | None:
     with Path(os.devnull).open("wb") as nowhere:
         try:
             sent = socket.send_fds(connection, [line], [nowhere.fileno()] * 2)
-            connection.sendall(line[sent:])
+            if rest := line[sent:]:  # to send nothing is an error too where the other end is gone
+                connection.sendall(rest)
             answer = receive(connection)
         except OSError:
             return None  # closing the connection ends whatever was forked

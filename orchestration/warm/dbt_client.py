@@ -46,7 +46,8 @@ def ask(path: str, arguments: list[str]):  # type: ignore[no-untyped-def]
     line = json.dumps(message).encode() + b"\n"
     streams = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [1, 2]))]
     sent = connection.sendmsg([line], streams)
-    connection.sendall(line[sent:])
+    if rest := line[sent:]:  # to send nothing is an error too where the other end is gone
+        connection.sendall(rest)
     lines = connection.makefile("rb")
     first = json.loads(lines.readline())
     if not first["ok"]:

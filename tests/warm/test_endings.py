@@ -83,11 +83,13 @@ def test_a_run_whose_template_is_gone_can_still_be_terminated(dagster: SmallDags
     pid, template = dagster.waiting(run_id)
     os.kill(pid, signal.SIGSTOP)  # so that it cannot tell how it ended
     os.kill(template, signal.SIGKILL)
-    dagster.ui.terminate(run_id)
+    answer = dagster.ui.terminate(run_id)
     run = dagster.ui.ended(run_id, seconds=20)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    assert run.status == "CANCELED"
+    # On a busy machine the run monitoring, which looks every two seconds here, finds it gone before it is terminated.
+    expected = ("CANCELED", "TerminateRunSuccess") if not run.said("its process is gone") else ("FAILURE", answer)
+    assert (run.status, answer) == expected
 
 
 def test_a_run_that_went_the_ordinary_way_is_looked_after_by_its_server_and_not_by_the_template(
