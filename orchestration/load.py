@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, 
 from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
 from orchestration.sources.landing import name_in, settled_files
 from orchestration.sources.staging import declaration_for
-from orchestration.warehouse import connect, read_sql
+from orchestration.warehouse import bounded_memory, connect, read_sql
 
 # A replay that has read no event yet knows nothing of its data's time; any later clock would hold it back.
 NO_TIME = datetime(1970, 1, 1)
+FEW_EVENTS = 100_000
 
 
 class SourceReport(BaseModel):
@@ -181,11 +182,13 @@ def _write_batch(
 ) -> dict[str, Any]:
     last_batch_id, last_clock_at, last_event_seq = _one(connection, "load_limits")
     connection.execute(read_sql("load_typed"), {"max_event_bytes": settings.max_event_bytes})
-    (data_clock_at,) = _one(connection, "load_clock")
+    data_clock_at, events = _one(connection, "load_clock")
     clock_at = (data_clock_at or last_clock_at or NO_TIME) if replay else started_at
     clock_at = max(clock_at, last_clock_at or clock_at)
     connection.execute(read_sql("load_order"), {"last_event_seq": last_event_seq})
-    _find_copies(connection)
+    # A file of millions has all the memory there is: it is held against itself, and that takes what it takes.
+    with bounded_memory(connection) if events <= FEW_EVENTS else nullcontext():
+        _find_copies(connection)
     batch_id = last_batch_id + 1
     _run(connection, "load_write_events", {"batch_id": batch_id, "clock_at": clock_at})
     accounts = {

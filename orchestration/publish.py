@@ -26,7 +26,7 @@ from orchestration.atomic_files import remove_database, replace, size_of, wal_of
 from orchestration.errors import ConfigError
 from orchestration.named_sql import fetch_sql, identifier, literal, run_sql
 from orchestration.settings import Settings
-from orchestration.warehouse import connect
+from orchestration.warehouse import bounded_memory, connect
 
 # Raised when the meaning of what is written changes while the columns stay: older files are then made anew.
 FORMAT = 1
@@ -34,8 +34,6 @@ READ_ONLY_MODE = 0o444
 # The columns of publish_state.sql.
 STATE = ["build_id", "upto_batch_id", "clock_at", "is_full", "is_finished", "prior_build_id"]
 STATE += ["delivery_seq", "first_change"]
-# Tables are copied through, so more would only keep what was read; DuckDB advises 125 MB at the least.
-MEMORY_MIB_PER_THREAD = 200
 Progress = Callable[[str], None]
 _one_at_a_time = threading.Lock()  # two threads would share DuckDB's lock on the warehouse
 
@@ -141,10 +139,8 @@ def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> Pu
         plan = _plan(connection, path, state, rebuild_because)
         if state is None or isinstance(plan, str):
             return PublishReport(path=path, is_published=False, reason=str(plan), bytes=size_of(path))
-        threads = connection.execute("select current_setting('threads')").fetchall()[0][0]
-        connection.execute(f"set memory_limit = '{MEMORY_MIB_PER_THREAD * threads}MiB'")
         progress("making the published database anew" if plan.is_rebuild else "publishing what changed")
-        with _next_file(connection, path, plan.is_rebuild):
+        with bounded_memory(connection), _next_file(connection, path, plan.is_rebuild):
             changed = _write_tables(connection, plan, state)
             left_out = {}
             if plan.last is None or plan.last.views != state["views"]:

@@ -14,6 +14,7 @@ from orchestration.errors import WarehouseLocked, WarehouseUnreadable
 from orchestration.schema_version import check_version, current_version, note_version
 
 SQL_DIR = Path(__file__).parent / "sql"
+MEMORY_MIB_PER_THREAD = 200  # what it does not hold goes to disk; DuckDB's own advice is 125 at the least
 
 
 @cache
@@ -45,6 +46,20 @@ def connect(
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Within the block DuckDB takes at most so much: by itself it keeps what it read until four fifths of the machine
+    are full, so that what a batch takes would grow with history."""
+    threads, before = connection.execute(
+        "select current_setting('threads'), current_setting('memory_limit')"
+    ).fetchall()[0]
+    connection.execute(f"set memory_limit = '{MEMORY_MIB_PER_THREAD * threads}MiB'")
+    try:
+        yield
+    finally:
+        connection.execute(f"set memory_limit = '{before}'")
 
 
 def open_file(path: Path, read_only: bool, wait_seconds: float) -> duckdb.DuckDBPyConnection:
