@@ -17,7 +17,8 @@ LOOKS = 2
 class WatchedRunLauncher(DefaultRunLauncher):
     """The default launcher knows no health: after a power cut, or `dagster dev` killed, the run under way stays
     "started" for ever, and every later batch waits for its place. Here the run's server is asked; a run that it does
-    not have, or whose server is gone, at two looks in a row has failed, and the next batch catches up."""
+    not have, or whose server is gone, at two looks in a row has failed, and the next batch catches up. Two, because its
+    last events may be on their way."""
 
     def __init__(self, inst_data=None) -> None:  # type: ignore[no-untyped-def]
         super().__init__(inst_data)

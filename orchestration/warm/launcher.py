@@ -12,12 +12,12 @@ from dagster import DagsterRun, Field
 from dagster._core.code_pointer import CodePointer
 from dagster._core.events import EngineEventData
 from dagster._core.instance import InstanceRef
-from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.launcher.base import LaunchRunContext
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
-from orchestration.run_launcher import LOOKS, WatchedRunLauncher
+from orchestration.run_launcher import WatchedRunLauncher
 from orchestration.settings import get_settings
 from orchestration.warm.places import DbtProject, Place, Spec, is_wanted, note_fallback
 from orchestration.warm.reaching import Templates
@@ -198,24 +198,14 @@ class WarmRunLauncher(WatchedRunLauncher):
         self._instance.report_run_canceled(run, "The process of this run was gone already.")  # type: ignore[arg-type]
         return True
 
-    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+    def _has_worker(self, run: DagsterRun) -> bool:
         socket = worker_socket(run)
         if socket is None:
-            return super().check_run_worker_health(run)
+            return super()._has_worker(run)
         try:
-            status = call(socket, {"op": "status", "run_id": run.run_id})["status"]
-        except Unavailable as error:
-            status = str(error)
-        if status in ("running", "settling"):
-            self._misses.pop(run.run_id, None)
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        # Its last events may be on their way, or its template's death has only just reached it.
-        self._misses[run.run_id] += 1
-        if self._misses[run.run_id] < LOOKS:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(
-            WorkerStatus.FAILED, "its process is gone. Nothing is lost: the next run catches up by itself"
-        )
+            return call(socket, {"op": "status", "run_id": run.run_id})["status"] in ("running", "settling")
+        except Unavailable:
+            return False
 
 
 class MayHaveBegun(Exception):
