@@ -20,7 +20,7 @@ from orchestration.warehouse import bounded_memory, connect, read_sql
 
 # A replay that has read no event yet knows nothing of its data's time; any later clock would hold it back.
 NO_TIME = datetime(1970, 1, 1)
-FEW_EVENTS = 100_000
+FEW_EVENTS = 100_000  # as the builds' own bound, micro_batch_events in dbt_project.yml
 
 
 class SourceReport(BaseModel):

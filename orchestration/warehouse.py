@@ -14,7 +14,8 @@ from orchestration.errors import WarehouseLocked, WarehouseUnreadable
 from orchestration.schema_version import check_version, current_version, note_version
 
 SQL_DIR = Path(__file__).parent / "sql"
-MEMORY_MIB_PER_THREAD = 200  # what it does not hold goes to disk; DuckDB's own advice is 125 at the least
+# As the builds' own, micro_batch_mib_per_thread in dbt_project.yml; DuckDB's advice is 125 MB at the least.
+MEMORY_MIB_PER_THREAD = 200
 
 
 @cache
