@@ -2,15 +2,15 @@
 
 import dagster as dg
 
+from orchestration import definitions  # the module: Dagster takes one such function in each, imported ones too
 from orchestration.dagster_names import BATCH_JOB
-from orchestration.definitions import defs as own
 
 ONE_AT_A_TIME = dg.multiprocess_executor.configured({"max_concurrent": 1})  # one process can write to DuckDB
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    found = own()
+    found = definitions.defs()
     jobs = [
         dg.define_asset_job(BATCH_JOB, selection=job.selection, executor_def=ONE_AT_A_TIME)
         if job.name == BATCH_JOB
