@@ -116,7 +116,9 @@ class _Push:
         self.is_history = is_history
         self.max_rows = max_rows or self.push_settings.max_rows
         self.is_hurried = hurry_seconds is not None
-        self.seconds = min(self.push_settings.max_seconds, hurry_seconds or self.push_settings.max_seconds)
+        self.seconds = self.push_settings.max_seconds
+        if hurry_seconds is not None:
+            self.seconds = min(self.seconds, hurry_seconds)
         self.progress = progress or (lambda done, total: None)
         is_dry_run = settings.delivery == "dry_run" if dry_run is None else dry_run
         self.dry_names = set(self.push_settings.dry_run) if dry_run is None else set()

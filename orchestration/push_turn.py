@@ -200,13 +200,13 @@ class Turn:
         return max(self.push_settings.claim_rows, group_rows), group_rows
 
     def _requests_in(self, seconds: float) -> int | None:
-        """What the limits allow; None where there are none."""
+        """What the limits allow, at least one; None where there are none."""
         capabilities = self.shared.registry.capabilities(self.name)
         limits = self.push_settings.limits_of(self.name, capabilities)
         if not limits:
             return None
         limit = strictest(limits)
-        return round(seconds * limit.requests / limit.seconds * self.push_settings.share_of(self.name))
+        return max(1, round(seconds * limit.requests / limit.seconds * self.push_settings.share_of(self.name)))
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, max_rows: int) -> list[OutboxRow]:
         """The next rows to send; those that the claim itself settled are counted and left out."""
