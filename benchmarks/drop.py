@@ -27,7 +27,7 @@ from dagster import DagsterEventType, DagsterInstance, RunRecord, RunsFilter
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import cpu_seconds, processes_of
+from benchmarks.processes import cpu_seconds
 from orchestration.commands.services import local_platform, stop
 from orchestration.dagster_home import dagster_yaml, dev_command
 from orchestration.dagster_names import BATCH_JOB
@@ -71,7 +71,7 @@ def measure(rounds: int, configuration: str = "warm") -> dict[str, Any]:
                 dagster = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
                 try:
                     _round(settings, platform, dagster)
-                    idle = _idle_cpu(settings, dagster)
+                    idle = _idle_cpu(settings)
                     times = [_costed_round(settings, platform, dagster, idle) for _ in range(rounds)]
                 finally:
                     stop(dagster)
@@ -120,22 +120,21 @@ def _write_yaml(settings: Settings) -> None:
     (settings.dagster_path / "dagster.yaml").write_text(yaml.safe_dump(kept))
 
 
-def _idle_cpu(settings: Settings, dagster: subprocess.Popen[bytes]) -> float:
+def _idle_cpu(settings: Settings) -> float:
     """Processor seconds a second, while nothing happens."""
     time.sleep(IDLE_SECONDS / 2)
-    before = cpu_seconds(processes_of(settings.dagster_path))
+    before = cpu_seconds(settings.dagster_path)
     time.sleep(IDLE_SECONDS)
-    return (cpu_seconds(processes_of(settings.dagster_path)) - before) / IDLE_SECONDS
+    return (cpu_seconds(settings.dagster_path) - before) / IDLE_SECONDS
 
 
 def _costed_round(
     settings: Settings, platform: CampaignPlatform, dagster: subprocess.Popen[bytes], idle: float
 ) -> tuple[dict[str, float], float]:
     """Parts in seconds, and processor seconds of all that runs on this home, less what it takes when idle."""
-    pids = processes_of(settings.dagster_path)
-    before, started = cpu_seconds(pids), time.monotonic()
+    before, started = cpu_seconds(settings.dagster_path), time.monotonic()
     parts = _round(settings, platform, dagster)
-    spent = cpu_seconds(processes_of(settings.dagster_path)) - before
+    spent = cpu_seconds(settings.dagster_path) - before
     return parts, spent - idle * (time.monotonic() - started)
 
 
