@@ -18,6 +18,7 @@ from orchestration.destinations.traffic import Traffic
 
 HEADROOM = 0.02
 JITTER_SECONDS = 0.04  # where the window is so short that two hundredths of it are less; at most as much again
+LATE_SECONDS = 0.01  # a thread may wake so long after it should
 
 
 class RateLimiter:
@@ -56,12 +57,23 @@ def strictest(limits: Sequence[RateLimit]) -> RateLimit:
 
 
 def _limiter(limits: Sequence[RateLimit], share: float) -> Limiter:
+    return Limiter(StateBucket([even_rate(limits, share)], GCRA()), buffer_ms=0)
+
+
+def even_rate(limits: Sequence[RateLimit], share: float) -> Rate:
+    """The rate that keeps all of the limits, with room to spare in each. Its interval is in milliseconds."""
     limit = strictest(limits)
-    # Milliseconds are the library's unit. Stretching the interval, not cutting the count, keeps 1 request a window
-    # possible whatever the share.
-    spare = max(limit.seconds * HEADROOM, min(JITTER_SECONDS, limit.seconds * 2 * HEADROOM))
-    interval = max(1, round(1000 * (limit.seconds + spare) / share))
-    # A thread wakes late by a millisecond or so, and with a burst of one every such delay would be lost for good; half
-    # of what the spare time leaves room for makes up for it.
-    burst = max(1, round(limit.requests * spare / limit.seconds / 2))
-    return Limiter(StateBucket([Rate(limit.requests, interval, burst=burst)], GCRA()), buffer_ms=0)
+    # Stretching the interval, not cutting the count, keeps 1 request a window possible whatever the share.
+    interval = max(1, round(1000 * (limit.seconds + _spare_seconds(limit)) / share))
+    return Rate(limit.requests, interval, burst=min(_burst(one) for one in limits))
+
+
+def _spare_seconds(limit: RateLimit) -> float:
+    return max(limit.seconds * HEADROOM, min(JITTER_SECONDS, limit.seconds * 2 * HEADROOM))
+
+
+def _burst(limit: RateLimit) -> int:
+    """Requests that may follow each other at once: what a thread that woke LATE_SECONDS late makes up for, which with a
+    burst of one would be lost for good. Never more than half of what the window's spare time leaves room for."""
+    room = round(limit.requests * _spare_seconds(limit) / limit.seconds / 2)
+    return max(1, min(room, max(2, round(limit.requests / limit.seconds * LATE_SECONDS))))
