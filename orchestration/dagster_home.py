@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
@@ -93,16 +94,38 @@ def write_dagster_home(settings: Settings) -> Path:
     return home
 
 
-def dev_command(settings: Settings, host: str = "127.0.0.1", port: int = 3000) -> tuple[list[str], dict[str, str]]:
-    """(command, environment) for `dagster dev`; writes Dagster's home first. Run it in the project's folder.
+def ready_dagster_home(settings: Settings) -> Path:
+    """write_dagster_home's folder, with Dagster's databases in it: of several processes that find none and make them at
+    the same moment, all but one end with "table already exists".
 
-    The environment is the caller's: it may hold what the push needs (TRIPLINE_WEBHOOK_URL and the secret).
+    Raises ConfigError where the dagster.yaml names a storage that cannot be opened.
+    """
+    from dagster import DagsterInstance
+
+    home = write_dagster_home(settings)
+    try:
+        with DagsterInstance.from_config(str(home)) as instance:
+            _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+    except Exception as error:
+        # By its kind only: the words may hold the address of a database, with its password.
+        raise ConfigError(
+            f"Dagster cannot open the storage that {home / 'dagster.yaml'} names: {type(error).__name__}",
+            f"mend it; `DAGSTER_HOME={home} .venv/bin/dagster instance info` says more",
+        ) from error
+    return home
+
+
+def dev_command(settings: Settings, host: str = "127.0.0.1", port: int = 3000) -> tuple[list[str], dict[str, str]]:
+    """(command, environment) for `dagster dev`; makes Dagster's home ready first. Run it in the project's folder.
+
+    The environment is the caller's: it may hold what the push needs (TRIPLINE_WEBHOOK_URL and the secret). Raises what
+    ready_dagster_home raises.
     """
     dagster = Path(sys.executable).with_name("dagster")
     command = [str(dagster), "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
     environment = {
         **os.environ,
-        "DAGSTER_HOME": str(write_dagster_home(settings)),
+        "DAGSTER_HOME": str(ready_dagster_home(settings)),
         **settings.place_variables,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_DIR), os.environ.get("PYTHONPATH")])),
     }

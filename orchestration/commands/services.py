@@ -60,9 +60,9 @@ def firings_pushed_by_dagster(settings: Settings, progress: Callable[[int], None
 
     Raises TriplineError where that takes longer than PUSH_TIMEOUT_SECONDS, naming Dagster's log.
     """
-    from orchestration.dagster_home import write_dagster_home
+    from orchestration.dagster_home import ready_dagster_home
 
-    dagster_home = write_dagster_home(settings)
+    dagster_home = ready_dagster_home(settings)
     log = settings.home / "logs" / "dagster-daemon.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **settings.place_variables, "DAGSTER_HOME": str(dagster_home)}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.launcher.base import WorkerStatus
 
 from orchestration.dagster_home import dev_command, write_dagster_home
+from orchestration.errors import ConfigError
 from orchestration.run_launcher import WatchedRunLauncher
 from orchestration.settings import Settings, get_settings
 
@@ -50,6 +53,25 @@ def test_the_ui_listens_on_this_machine_only(settings: Settings) -> None:
     assert environment["DAGSTER_HOME"] == str(settings.dagster_path)
     assert environment["TRIPLINE_HOME"] == str(settings.home)
     assert environment["TRIPLINE_WAREHOUSE"] == str(settings.warehouse_path)
+
+
+def test_dagster_and_its_template_do_not_both_make_the_databases(settings: Settings) -> None:
+    """Else, once in a while, one of them ends at once with "table already exists"."""
+    dev_command(settings)
+    made = {path.relative_to(settings.dagster_path).as_posix() for path in settings.dagster_path.rglob("*.db")}
+    assert made >= {"history/runs.db", "history/runs/index.db", "schedules/schedules.db"}
+    for name in made:
+        with sqlite3.connect(settings.dagster_path / name) as database:
+            assert database.execute("select count(*) from alembic_version").fetchall() == [(1,)], name
+
+
+def test_a_storage_that_cannot_be_opened_is_told_without_its_address(settings: Settings) -> None:
+    address = "postgresql://someone:hunter2@127.0.0.1:1/dagster"
+    home = write_dagster_home(settings)
+    (home / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_url": address}}}))
+    with pytest.raises(ConfigError) as told:
+        dev_command(settings)
+    assert "dagster.yaml" in str(told.value) and "hunter2" not in str(told.value)
 
 
 def test_a_run_whose_process_died_with_its_server_does_not_stay_started_for_ever(settings: Settings) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 import pytest
 import yaml
 
+from orchestration.commands.dev import is_free
 from orchestration.dagster_home import MARKER, dagster_yaml
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warm.batch import sockets
@@ -30,9 +32,23 @@ ORDINARY = "This run gets a process of its own, the ordinary way"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the system gives to connections and servers that ask for any: Dagster takes it seconds later,
+    while other tests open hundreds of both."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        if is_free(port):
+            return port
+
+
+def started_dagster(ui: UI, process: subprocess.Popen[bytes], log: Path, *locations: str, seconds: float) -> None:
+    """Fails with the end of its log where it ended, or has not loaded the code locations within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not ui.is_up(*locations):
+        if process.poll() is not None or time.monotonic() > deadline:
+            ended = "is under way" if process.poll() is None else f"ended with {process.returncode}"
+            words = log.read_text(errors="replace")[-4_000:]
+            pytest.fail(f"Dagster is not up, {ended}; it has {ui.locations()} and says:\n{words}")
+        time.sleep(0.1)
 
 
 class SmallDagster:
@@ -90,7 +106,7 @@ class SmallDagster:
             start_new_session=True,
         )
         self.ui = UI(port)
-        within(90, lambda: self.ui.is_up(*self.locations), f"Dagster's start; {self.log.name} has its words")
+        started_dagster(self.ui, self.process, Path(self.log.name), *self.locations, seconds=90)
 
     def interrupt(self) -> None:
         """Ctrl-C in the terminal of `dagster dev`."""

@@ -17,7 +17,7 @@ import pytest
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.simulate import simulate
 from orchestration.warehouse import connect
-from tests.warm.conftest import FORKED, ORDINARY, free_port
+from tests.warm.conftest import FORKED, ORDINARY, free_port, started_dagster
 from tests.warm.ui import ENDED, UI, Run, within
 
 pytestmark = pytest.mark.xdist_group("warm")
@@ -74,7 +74,7 @@ class Dev:
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     dev = Dev(tmp_path_factory.mktemp("dev"))
     try:
-        within(120, lambda: dev.ui.is_up("orchestration.definitions"), f"Dagster's start; {dev.log.name} has its words")
+        started_dagster(dev.ui, dev.process, Path(dev.log.name), "orchestration.definitions", seconds=120)
         yield dev
     finally:
         dev.process.send_signal(signal.SIGINT)

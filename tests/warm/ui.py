@@ -58,13 +58,17 @@ class UI:
         assert not told.get("errors"), told["errors"]
         return told["data"]
 
-    def is_up(self, *locations: str) -> bool:
+    def locations(self) -> dict[str, str]:
+        """The load status of each code location; none while the web server does not answer."""
         query = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
         try:
             entries = self.ask(query)["workspaceOrError"]["locationEntries"]
         except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
-        return {entry["name"] for entry in entries if entry["loadStatus"] == "LOADED"} >= set(locations)
+            return {}
+        return {entry["name"]: entry["loadStatus"] for entry in entries}
+
+    def is_up(self, *locations: str) -> bool:
+        return {name for name, status in self.locations().items() if status == "LOADED"} >= set(locations)
 
     def launch(self, job: str, location: str = "first_location") -> str:
         selector = {"jobName": job, "repositoryName": "__repository__", "repositoryLocationName": location}
