@@ -39,6 +39,8 @@ def connect(
     connection = open_file(path, read_only, wait_seconds)
     try:
         connection.execute("set timezone = 'UTC'")
+        # Not before the file is closed, as in dbt_project/profiles.yml: threads of a push share the open file.
+        connection.execute("set checkpoint_threshold = '1TB'")
         if not is_known:
             check_version(connection)
             if not read_only:
