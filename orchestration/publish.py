@@ -1,19 +1,17 @@
 """Publishing the query tables into a file of their own, which analysts open while batches run.
 
 DuckDB lets one process hold a file open for writing and shuts readers out meanwhile. So nobody reads the warehouse:
-after each build its query tables go to `settings.published_path`. The last published file is copied, the build's
-changes are applied to the copy, and the copy takes the name in one rename. A session that has the old file open keeps
-its snapshot, and a process killed at any moment leaves either the old file or the new one.
+after each build its query tables go to `settings.published_path`. The changes are applied to a file that nobody has
+open, the last but one or a copy of the last, and it takes the name in one rename. A session that has the old file open
+keeps its snapshot, and a process killed at any moment leaves either the old file or the new one.
 """
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import md5
 from pathlib import Path
@@ -22,18 +20,18 @@ from typing import Any
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
-from orchestration.atomic_files import remove_database, replace, size_of, wal_of
+from orchestration.atomic_files import remove_database, size_of, wal_of
 from orchestration.errors import ConfigError
 from orchestration.named_sql import fetch_sql, identifier, literal, run_sql
+from orchestration.published_files import NotSettled, PublishedBuild, next_file, read_last, settle, spare_of, take_spare
 from orchestration.settings import Settings
 from orchestration.warehouse import bounded_memory, connect
 
 # Raised when the meaning of what is written changes while the columns stay: older files are then made anew.
-FORMAT = 1
-READ_ONLY_MODE = 0o444
+FORMAT = 2
 # The columns of publish_state.sql.
 STATE = ["build_id", "upto_batch_id", "clock_at", "is_full", "is_finished", "prior_build_id"]
-STATE += ["delivery_seq", "first_change"]
+STATE += ["delivery_seq"]
 Progress = Callable[[str], None]
 _one_at_a_time = threading.Lock()  # two threads would share DuckDB's lock on the warehouse
 
@@ -57,21 +55,6 @@ class PublishReport(BaseModel):
     views_left_out: dict[str, str] = {}
 
 
-class PublishedBuild(BaseModel):
-    """What a published file says of itself. Times are UTC without zone; `published_at` is wall time, `clock_at` the
-    clock of the batch."""
-
-    model_config = ConfigDict(frozen=True)
-
-    build_id: str
-    upto_batch_id: int
-    clock_at: datetime
-    published_at: datetime
-    delivery_seq: int
-    layout: str
-    views: str
-
-
 @dataclass(frozen=True)
 class _Rule:
     """How one table is published; see publish_tables.sql."""
@@ -83,15 +66,22 @@ class _Rule:
 
 @dataclass(frozen=True)
 class _Plan:
-    """`is_append_only`: the same build again, to which the push or a person added rows."""
+    """`last` is what the file holds that is carried on. `is_append_only`: the same build again, to which the push or a
+    person added rows. `spare` is that file where it is not the published one; `is_two_builds`: it lacks what the
+    published one's own build changed, too."""
 
     reason: str
     last: PublishedBuild | None = None
     is_append_only: bool = False
+    spare: Path | None = None
+    is_two_builds: bool = False
 
     @property
     def is_rebuild(self) -> bool:
         return self.last is None
+
+    def begun_with(self, path: Path) -> Path | None:
+        return None if self.is_rebuild else self.spare or path
 
 
 class _NotEqual(Exception):
@@ -113,23 +103,16 @@ def publish(settings: Settings, *, rebuild: bool = False, progress: Progress = l
         return PublishReport(path=path, is_published=False, reason="there is no warehouse yet")
     started = time.monotonic()
     with _one_at_a_time:
+        settle(path)
         try:
             report = _publish(settings, "a rebuild was asked for" if rebuild else "", progress)
-        except (duckdb.Error, _NotEqual) as error:
+        except (duckdb.Error, _NotEqual, NotSettled) as error:
             if rebuild:
                 raise
             # On a new connection: DuckDB refuses to go on with one that met a damaged block.
             line = str(error).strip().splitlines()[0]
             report = _publish(settings, f"the last file could not be carried on: {line}", progress)
     return report.model_copy(update={"seconds": time.monotonic() - started})
-
-
-def read_published(path: Path) -> PublishedBuild | None:
-    """What the file at `path` holds; None where there is none. Raises duckdb.Error where it is broken."""
-    if not path.exists():
-        return None
-    with duckdb.connect() as connection:
-        return _read_last(connection, path)[0]
 
 
 def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> PublishReport:
@@ -140,7 +123,9 @@ def _publish(settings: Settings, rebuild_because: str, progress: Progress) -> Pu
         if state is None or isinstance(plan, str):
             return PublishReport(path=path, is_published=False, reason=str(plan), bytes=size_of(path))
         progress("making the published database anew" if plan.is_rebuild else "publishing what changed")
-        with bounded_memory(connection), _next_file(connection, path, plan.is_rebuild):
+        plan = _onto_spare(connection, path, plan, state)
+        _note_affected(connection, path, plan)
+        with bounded_memory(connection), next_file(connection, path, begun_with=plan.begun_with(path)):
             changed = _write_tables(connection, plan, state)
             left_out = {}
             if plan.last is None or plan.last.views != state["views"]:
@@ -188,7 +173,7 @@ def _plan(
         return _Plan("there was no published file")
     if wal_of(path).exists():
         return _Plan("somebody wrote into the last file")
-    last, counts = _read_last(connection, path)
+    last, counts = read_last(connection, path)
     if last.layout != state["layout"]:
         return _Plan("the layout of the tables changed")
     if last.build_id == state["build_id"]:
@@ -202,50 +187,46 @@ def _plan(
     return _Plan("the build's changes", last)
 
 
-def _read_last(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[PublishedBuild, dict[str, int]]:
-    """What the file says of itself. It is closed again before anything copies it."""
-    connection.execute(f"attach {literal(path)} as published_file (read_only)")
+def _onto_spare(connection: duckdb.DuckDBPyConnection, path: Path, plan: _Plan, state: dict[str, Any]) -> _Plan:
+    """The same, carried on from the spare file where nobody has it open and the two builds' changes are known."""
+    if plan.last is None:
+        remove_database(spare_of(path))  # of another layout or another history
+        return plan
+    spare = take_spare(path)
+    if spare is None:
+        return plan
     try:
-        (row,) = fetch_sql(connection, "publish_last")
-        counts = dict(fetch_sql(connection, "publish_last_counts"))
-    finally:
-        connection.execute("detach published_file")
-    return PublishedBuild(**dict(zip(PublishedBuild.model_fields, row, strict=True))), counts
+        held, _ = read_last(connection, spare)
+    except duckdb.Error:
+        return plan  # of an older version, or broken; a copy takes its place
+    if held.layout != state["layout"]:
+        return plan
+    onto = replace(plan, last=held, spare=spare)
+    if held.build_id == state["build_id"]:
+        return replace(onto, is_append_only=True)
+    if held.build_id == state["prior_build_id"]:
+        return replace(onto, is_append_only=False)
+    published = plan.last
+    if published.build_id == state["prior_build_id"] and held.build_id == published.prior_build_id:
+        return replace(onto, is_two_builds=True)
+    return plan
 
 
-@contextmanager
-def _next_file(connection: duckdb.DuckDBPyConnection, path: Path, is_rebuild: bool) -> Iterator[None]:
-    """A database `published_file` to write into, empty or a copy of the last; takes the place of `path` at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for all, so that the next publish removes what a killed one left.
-    next_path = path.with_name(f".{path.name}.next")
-    remove_database(next_path)
-    try:
-        if not is_rebuild:
-            shutil.copyfile(path, next_path)
-        connection.execute(f"attach {literal(next_path)} as published_file")
+def _note_affected(connection: duckdb.DuckDBPyConnection, path: Path, plan: _Plan) -> None:
+    """The temporary table publish_affected: whose rows are swapped, and from when on."""
+    run_sql(connection, "publish_affected")
+    if plan.is_two_builds:
+        connection.execute(f"attach {literal(path)} as published_file (read_only)")
         try:
-            yield
-            connection.execute("checkpoint published_file")
-        except BaseException:
-            with suppress(duckdb.Error):  # the first error tells more
-                connection.rollback()
-                connection.execute("detach published_file")
-            raise
-        connection.execute("detach published_file")
-        if wal_of(next_path).exists():
-            raise _NotEqual("the write-ahead log did not go into the file")
-        next_path.chmod(READ_ONLY_MODE)
-        # A log that somebody's writing left belongs to the old file; DuckDB refuses the new one beside it.
-        wal_of(path).unlink(missing_ok=True)
-        replace(next_path, path)
-    finally:
-        remove_database(next_path)
+            run_sql(connection, "publish_affected_before")
+        finally:
+            connection.execute("detach published_file")
 
 
 def _write_tables(connection: duckdb.DuckDBPyConnection, plan: _Plan, state: dict[str, Any]) -> dict[str, int]:
     """Rows changed by table. Raises _NotEqual where a table then has another number of rows than the warehouse's."""
-    values = {name: state[name] for name in ("build_id", "upto_batch_id", "first_change")}
+    values = {name: state[name] for name in ("build_id", "upto_batch_id")}
+    values["first_change"] = fetch_sql(connection, "publish_first_change")[0][0]
     if plan.last:
         values |= {"batch_id": plan.last.upto_batch_id, "delivery_seq": plan.last.delivery_seq}
     changed = {}

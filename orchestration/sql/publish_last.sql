@@ -1,5 +1,6 @@
 select
     build_id,
+    prior_build_id,
     upto_batch_id,
     clock_at,
     published_at,

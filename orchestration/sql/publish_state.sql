@@ -31,10 +31,6 @@ final as (
             select coalesce(max(delivery_seq), 0)
             from triggers.campaign_deliveries
         ) as delivery_seq,
-        (
-            select coalesce(min(changed_from), timestamp '9999-12-31')
-            from batches.int_batch__affected_users
-        ) as first_change,
     from limits
 )
 

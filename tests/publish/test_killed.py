@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.publish import read_published
+from orchestration.published_files import read_published
 from tests.publish.conftest import Shop, differences
 
 pytestmark = pytest.mark.xdist_group("publish")
@@ -82,5 +82,5 @@ def test_killed_at_any_moment_the_file_is_the_old_or_the_new_one_and_the_next_pu
         pytest.fail("the publish was never killed in time")
     report = shop.publish()
     assert not report.rebuilt
-    assert shop.leftovers() == []
+    assert shop.leftovers() in ([], [".published.duckdb.spare"])  # none where the last two had one inode
     assert differences(shop.settings) == []
