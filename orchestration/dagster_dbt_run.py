@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -12,71 +13,91 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
-from dagster_dbt import DbtCliInvocation, DbtCliResource
+from dagster import AssetCheckEvaluation
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject
 
 from orchestration.dagster_names import FIRINGS, failure
+from orchestration.dbt import BUILD
 from orchestration.dbt_manifest import dagster_target, project_fingerprint
 from orchestration.errors import BuildFailed, ConfigError, TriplineError, WarehouseLocked
 from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.ticks import PROJECT_TAG
-from orchestration.warehouse import connect, read_sql
+from orchestration.warehouse import connect
 
-# Unit tests want a throw-away warehouse: some of them write to the tables they test.
-BUILD = ["build", "--exclude-resource-type", "unit_test"]
 LOCK_WORDS = ("Could not set lock", "Conflicting lock")
 KEPT_FAILURES = 5
 
+# What the macro tell_figures begins its line with.
+FIGURES_WORDS = "figures of the batch: "
+
 Facts = dict[str, Any]
+Told = dict[str, dict[str, Any]]  # by model, what tell_figures logged: limits and rows
 
 
 def build_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
-    """dbt's events, as they come up to the first model that MEASURED names. The figures for those can be read only
-    when dbt has let go of the warehouse, and Dagster takes outputs in the order of the graph, so the rest comes then.
-    Raises Failure with dbt's own words; what was built before the error is materialized."""
+    """dbt's events as they come, with the figures that it tells. Raises Failure with dbt's own words; what was built
+    before the error is materialized."""
     # Taken before dbt reads the files: what changes meanwhile is a change since this run.
     context.instance.add_run_tags(context.run.run_id, {PROJECT_TAG: project_fingerprint()})
-    held: list[Any] = []
-    problem: TriplineError | None = None
+
+    def start(folder: Path) -> DbtCliInvocation:
+        return dbt.cli(BUILD, context=context, target_path=folder, raise_on_error=False)
+
     try:
-        for event in _events_of_build(context, dbt, settings):
-            if held or _is_measured(event):
-                held.append(event)
-            else:
-                yield event
+        assert_readable_seeds(PROJECT_DIR / "seeds")
+        yield from _events(context, settings, start)
     except TriplineError as error:
-        problem = error
-    yield from _with_figures(held, settings)
-    if problem:
-        raise failure(problem) from problem
+        raise failure(error) from error
 
 
-def _is_measured(event: object) -> bool:
-    return isinstance(event, dg.Output) and event.output_name in MEASURED
+def audit_tables(
+    context: dg.AssetCheckExecutionContext,
+    dbt: DbtCliResource,
+    settings: Settings,
+    project: DbtProject,
+    translator: DagsterDbtTranslator,
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of the selected tests, as they come. Raises Failure where one failed, after all results."""
+    names = sorted(key.name for key in context.selected_asset_check_keys)
+
+    def start(folder: Path) -> DbtCliInvocation:
+        return dbt.cli(
+            ["test", "--select", *names],
+            manifest=project.manifest_path,
+            dagster_dbt_translator=translator,
+            target_path=folder,
+            raise_on_error=False,
+        )
+
+    try:
+        for event in _events(context, settings, start):
+            if isinstance(event, AssetCheckEvaluation):
+                yield dg.AssetCheckResult(
+                    asset_key=event.asset_key,
+                    check_name=event.check_name,
+                    passed=event.passed,
+                    severity=event.severity,
+                    metadata=event.metadata,
+                )
+    except TriplineError as error:
+        raise failure(error) from error
 
 
-def _with_figures(held: list[Any], settings: Settings) -> Iterator[Any]:
-    measured = [event.output_name for event in held if _is_measured(event)]
-    figures: dict[str, Facts] = {}
-    if measured:
-        with connect(settings.warehouse_path, read_only=True, wait_seconds=settings.lock_timeout_seconds) as warehouse:
-            figures = {name: MEASURED[name](warehouse) for name in measured}
-    for event in held:
-        yield event.with_metadata({**event.metadata, **figures[event.output_name]}) if _is_measured(event) else event
-
-
-def _events_of_build(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
+def _events(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    settings: Settings,
+    start: Callable[[Path], DbtCliInvocation],
+) -> Iterator[Any]:
     """Starts dbt again while a tick or a push is in its way: their hold is short, and nothing was built yet."""
-    assert_readable_seeds(PROJECT_DIR / "seeds")
     deadline = time.monotonic() + settings.lock_timeout_seconds
     with _run_folder(context, settings) as folder, _warehouse_in_environment(settings):
         while True:
             with connect(settings.warehouse_path, wait_seconds=max(0.0, deadline - time.monotonic())):
                 pass  # free at this moment, with its tables; closed again before dbt opens it
-            started = dbt.cli(BUILD, context=context, target_path=folder, raise_on_error=False)
+            started = start(folder)
             seen = 0
-            for event in started.stream():
+            for event in _with_figures(started):
                 seen += 1
                 yield event
             if started.is_successful():
@@ -85,6 +106,26 @@ def _events_of_build(context: dg.AssetExecutionContext, dbt: DbtCliResource, set
             if seen or not isinstance(problem, WarehouseLocked) or time.monotonic() >= deadline:
                 raise problem
             context.log.info("the warehouse was busy when dbt opened it; starting dbt again")
+
+
+def _with_figures(started: DbtCliInvocation) -> Iterator[Any]:
+    """What DbtCliInvocation.stream gives; the outputs of MEASURED with what tell_figures logged before them."""
+    told: Told = {}
+    for line in started.stream_raw_events():
+        node, _, figures = str(line.raw_event["info"].get("msg", "")).partition(FIGURES_WORDS)
+        if figures and not node:
+            told[line.raw_event["data"]["node_info"]["node_name"]] = json.loads(figures)
+        for event in line.to_default_asset_events(
+            manifest=started.manifest,
+            dagster_dbt_translator=started.dagster_dbt_translator,
+            context=started.context,
+            target_path=started.target_path,
+            project=started.project,
+        ):
+            if isinstance(event, dg.Output) and event.output_name in MEASURED:
+                yield event.with_metadata({**event.metadata, **MEASURED[event.output_name](told)})
+            else:
+                yield event
 
 
 def _problem_of(ended: DbtCliInvocation) -> TriplineError:
@@ -110,7 +151,9 @@ def _problem_of(ended: DbtCliInvocation) -> TriplineError:
 
 
 @contextmanager
-def _run_folder(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[Path]:
+def _run_folder(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings
+) -> Iterator[Path]:
     """dbt's artifacts of this run: kept where it failed, the last few of them."""
     runs = dagster_target(settings) / "runs"
     folder = runs / context.run.run_id
@@ -138,33 +181,38 @@ def _warehouse_in_environment(settings: Settings) -> Iterator[None]:
             os.environ["TRIPLINE_WAREHOUSE"] = before
 
 
-def _limits(warehouse: duckdb.DuckDBPyConnection) -> Facts:
-    row = warehouse.execute(read_sql("dagster_limits")).fetchone()
-    assert row is not None
-    batch_id, clock_at, watermark_at, full_reason, config_version = row
-    facts: Facts = {"batch": batch_id, "clock": f"{clock_at} UTC", "config_version": config_version}
-    if watermark_at is not None:
-        lag = datetime.now(UTC).replace(tzinfo=None) - watermark_at
+def _limits(limits: Facts) -> Facts:
+    clock = datetime.fromisoformat(limits["clock"])
+    facts: Facts = {"batch": limits["batch"], "clock": f"{clock} UTC", "config_version": limits["config_version"]}
+    if limits["watermark"] is not None:
+        watermark = datetime.fromisoformat(limits["watermark"])
+        lag = datetime.now(UTC).replace(tzinfo=None) - watermark
         # How old the data is that absences are decided on; data time, so it grows while nothing is loaded.
-        facts |= {"watermark": f"{watermark_at} UTC", "lag_seconds": round(lag.total_seconds(), 1)}
-    if full_reason:
-        facts["full_reason"] = full_reason
+        facts |= {"watermark": f"{watermark} UTC", "lag_seconds": round(lag.total_seconds(), 1)}
+    if limits["full_reason"]:
+        facts["full_reason"] = limits["full_reason"]
     return facts
 
 
-def _matches(warehouse: duckdb.DuckDBPyConnection) -> Facts:
-    matched = dict(warehouse.execute(read_sql("dagster_matches")).fetchall())
-    return {**_limits(warehouse), "matches": sum(matched.values()), "matched_by_trigger": matched}
+def _matches(told: Told) -> Facts:
+    if "trigger_matches" not in told:
+        return {}
+    figures = told["trigger_matches"]
+    matched = dict(figures["rows"])
+    return {**_limits(figures["limits"]), "matches": sum(matched.values()), "matched_by_trigger": matched}
 
 
-def _decisions(warehouse: duckdb.DuckDBPyConnection) -> Facts:
+def _decisions(told: Told) -> Facts:
+    if "trigger_decisions" not in told:
+        return {}
+    figures = told["trigger_decisions"]
     by_trigger: dict[str, dict[str, int]] = {}
     totals: dict[str, dict[str, int]] = {"fired": {}, "suppressed": {}, "held": {}}
-    for trigger_name, decision, outcome, rows in warehouse.execute(read_sql("dagster_decisions")).fetchall():
+    for trigger_name, decision, outcome, rows in figures["rows"]:
         by_trigger.setdefault(trigger_name, {})[outcome] = rows
         totals[decision][outcome] = totals[decision].get(outcome, 0) + rows
     return {
-        **_limits(warehouse),
+        **_limits(figures["limits"]),
         "fired": sum(totals["fired"].values()),
         "suppressed": sum(totals["suppressed"].values()),
         "held": sum(totals["held"].values()),
@@ -173,14 +221,17 @@ def _decisions(warehouse: duckdb.DuckDBPyConnection) -> Facts:
     }
 
 
-def _firings(warehouse: duckdb.DuckDBPyConnection) -> Facts:
-    decided = _decisions(warehouse)
+def _firings(told: Told) -> Facts:
+    decided = _decisions(told)
+    if not decided:
+        return {}
     by_trigger = {name: rows["fired"] for name, rows in decided["decided_by_trigger"].items() if "fired" in rows}
-    return {**_limits(warehouse), "fired": decided["fired"], "fired_by_trigger": by_trigger}
+    limits = _limits(told["trigger_decisions"]["limits"])
+    return {**limits, "fired": decided["fired"], "fired_by_trigger": by_trigger}
 
 
 # By the name of the output in the step, which is how its event names the model.
-MEASURED: dict[str, Callable[[duckdb.DuckDBPyConnection], Facts]] = {
+MEASURED: dict[str, Callable[[Told], Facts]] = {
     dg.AssetKey(["triggers", "trigger_matches"]).to_python_identifier(): _matches,
     dg.AssetKey(["triggers", "trigger_decisions"]).to_python_identifier(): _decisions,
     FIRINGS.to_python_identifier(): _firings,

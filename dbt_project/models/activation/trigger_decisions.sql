@@ -2,7 +2,8 @@
     materialized='incremental',
     incremental_strategy='append',
     full_refresh=false,
-    on_schema_change='append_new_columns'
+    on_schema_change='append_new_columns',
+    post_hook="{{ tell_figures() }}"
 ) }}
 {{ assert_inputs_are_built_along() }}
 {% set settings = get_settings() %}
@@ -22,9 +23,13 @@ ledger as not materialized (
     {% endif %}
 ),
 
--- New ones are matches of affected users.
+-- New ones are matches of affected users. By their keys first: the evidence is wide, and few are due.
 renewed as (
-    select matches.*
+    select
+        matches.trigger_name,
+        matches.user_id,
+        matches.matched_at,
+        matches.is_absence
     from {{ ref('trigger_matches') }} as matches
     inner join {{ ref('int_batch__affected_users') }} as affected on matches.user_id = affected.user_id
     where
@@ -35,7 +40,11 @@ renewed as (
 -- A timer that ran out can be anybody's. The watermark of the last finished build bounds the search: it may have gone
 -- back meanwhile, where a source was added or more lateness is allowed.
 run_out as (
-    select matches.*
+    select
+        matches.trigger_name,
+        matches.user_id,
+        matches.matched_at,
+        matches.is_absence
     from {{ ref('trigger_matches') }} as matches
     cross join limits
     where
@@ -50,27 +59,53 @@ run_out as (
 ),
 
 candidates as (
-    select * from renewed
-    union all
-    select * from run_out
+    select candidates.*
+    from (
+        select * from renewed
+        union all
+        select * from run_out
+    ) as candidates
+    cross join limits
+    where not candidates.is_absence or candidates.matched_at <= limits.watermark_at
+),
+
+decided as (
+    select
+        trigger_name,
+        user_id,
+        matched_at
+    from ledger
+    where
+        matched_at >= least(
+            timestamp '{{ first_change or '9999-12-31' }}', timestamp '{{ prior_watermark or '0001-01-01' }}'
+        )
+        and user_id in (select candidates.user_id from candidates)
+),
+
+undecided as materialized (
+    select candidates.*
+    from candidates
+    where
+        not exists (
+            select 1
+            from decided
+            where
+                decided.trigger_name = candidates.trigger_name
+                and decided.user_id = candidates.user_id
+                and decided.matched_at = candidates.matched_at
+        )
 ),
 
 due as (
-    select candidates.*
-    from candidates
-    cross join limits
+    select matches.*
+    from {{ ref('trigger_matches') }} as matches
+    inner join undecided
+        on matches.trigger_name = undecided.trigger_name
+        and matches.user_id = undecided.user_id
+        and matches.matched_at = undecided.matched_at
     where
-        (not candidates.is_absence or candidates.matched_at <= limits.watermark_at)
-        and not exists (
-            select 1
-            from ledger
-            where
-                ledger.matched_at >= least(
-                    timestamp '{{ first_change or '9999-12-31' }}', timestamp '{{ prior_watermark or '0001-01-01' }}'
-                )
-                and ledger.trigger_name = candidates.trigger_name
-                and ledger.user_id = candidates.user_id
-                and ledger.matched_at = candidates.matched_at
+        matches.matched_at >= least(
+            timestamp '{{ first_change or '9999-12-31' }}', timestamp '{{ prior_watermark or '0001-01-01' }}'
         )
 ),
 

@@ -2,7 +2,8 @@
     materialized='incremental',
     incremental_strategy='swap',
     swap_on='target.matched_at >= affected.changed_from',
-    swap_time='matched_at'
+    swap_time='matched_at',
+    post_hook="{{ tell_figures() }}"
 ) }}
 -- depends_on: {{ ref('int_batch__limits') }} {{ ref('triggers') }}
 {{ assert_full_refresh_is_whole() }}

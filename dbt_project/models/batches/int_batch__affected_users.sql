@@ -18,7 +18,7 @@ with changed as (
         on changes.anonymous_id = devices.anonymous_id and changes.known_user_id is null
 ),
 
--- A device that changes hands takes its anonymous events along, from the first one on.
+-- A device that changes hands takes its anonymous events along, from the first one on. If it had no user, that was all.
 moved as (
     select
         old_user_id,
@@ -31,7 +31,7 @@ moved as (
 hits as (
     select user_id, changed_from, is_replaced as has_lost from changed
     union all
-    select old_user_id, changed_from, true from moved
+    select old_user_id, changed_from, old_user_id not like 'anon:%' from moved
     union all
     select user_id, changed_from, false from moved
     {% if unfinished %}

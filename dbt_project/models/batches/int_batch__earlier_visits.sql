@@ -9,36 +9,46 @@
 
 {% if visits %}
 
--- The plain bound lets DuckDB skip row groups.
-with earlier as (
+-- By their times first, for what else a visit holds is wide. The plain bound lets DuckDB skip row groups.
+{% set bound = "true" if not first_change else
+    "visits.visit_ended_at >= timestamp '" ~ first_change ~ "' - interval '" ~ earliest_reach ~ " seconds'" %}
+with found as (
     select
-        visits.*,
+        visits.rowid as place,
+        visits.visit_ended_at,
         affected.changed_from,
-        row_number() over (partition by visits.user_id order by visits.visit_started_at desc) as nth_before
+        row_number() over (partition by affected.user_id order by visits.visit_started_at desc) as nth_before
     from {{ visits }} as visits
     inner join {{ ref('int_batch__affected_users') }} as affected on visits.user_id = affected.user_id
     where
         visits.visit_ended_at < affected.read_from
         and visits.visit_ended_at >= affected.changed_from - interval '{{ earliest_reach }} seconds'
-        {% if first_change %}
-        and visits.visit_ended_at >= timestamp '{{ first_change }}' - interval '{{ earliest_reach }} seconds'
-        {% endif %}
+        and {{ bound }}
 ),
 
 -- From a visit with another one after it an absence begins before changed_from, or not at all.
+chosen as (
+    select
+        place,
+        changed_from
+    from found
+    where nth_before = 1 or visit_ended_at >= changed_from - interval '{{ day_reach }} seconds'
+),
+
 final as (
     select
-        user_id,
-        local_day,
-        {{ microseconds_of('visit_started_at') }} as visit_started_us,
-        first_event_key,
-        first_event_linked_anonymous_id,
-        {{ microseconds_of('visit_ended_at') }} as visit_ended_us,
-        last_event_key,
-        last_event_linked_anonymous_id,
-        changed_from
-    from earlier
-    where nth_before = 1 or visit_ended_at >= changed_from - interval '{{ day_reach }} seconds'
+        visits.user_id,
+        visits.local_day,
+        {{ microseconds_of('visits.visit_started_at') }} as visit_started_us,
+        visits.first_event_key,
+        visits.first_event_linked_anonymous_id,
+        {{ microseconds_of('visits.visit_ended_at') }} as visit_ended_us,
+        visits.last_event_key,
+        visits.last_event_linked_anonymous_id,
+        chosen.changed_from
+    from {{ visits }} as visits
+    inner join chosen on visits.rowid = chosen.place
+    where {{ bound }}
 )
 
 select * from final
