@@ -14,7 +14,8 @@ from orchestration.warehouse import connect
 DAY_EVENTS = 1_000_000
 BLOCK_DAYS = 10  # as late as the simulator's latest events come
 BATCH_EVENTS = 10_000
-BATCHES = 6  # the first warms up, the others are measured
+WARMING, MEASURED = 4, 5
+BATCHES = WARMING + MEASURED
 USERS = 60_000
 
 # Who signed in is the same person with the same devices in every repetition; who never did is another visitor each

@@ -8,6 +8,7 @@ from orchestration.errors import TriplineError
 
 BATCH_JOB = "process_micro_batch_job"
 PUSH_JOB = "push_firings_job"
+AUDIT_JOB = "audit_tables_job"
 DESTINATION_TAG = "tripline/destination"  # set by a person: push only this one
 DESTINATIONS_TAG = "tripline/destinations"  # set by the run: those it dealt with
 

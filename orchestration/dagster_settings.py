@@ -12,6 +12,7 @@ class DagsterSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRIPLINE_DAGSTER_", extra="ignore")
 
     batch_cron: str = Field(default="* * * * *", description="when the schedule looks for a micro-batch")
+    audit_cron: str = Field(default="17 * * * *", description="when the tests run that no batch waits for")
     freshness_seconds: int = Field(
         default=3_600, ge=60, description="a load or firings older than this fail their freshness check"
     )

@@ -19,6 +19,9 @@ from orchestration.warehouse import connect
 from orchestration.warm.batch import dbt_by_template
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
+AUDIT_TAG = "audit"  # tests that guard no decision; a job of their own runs them
+# Unit tests want a throw-away warehouse: some of them write to the tables they test.
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", f"tag:{AUDIT_TAG}"]
 COMPILE = ["compile", "--select"]
 
 
@@ -39,13 +42,14 @@ def build(
     select: list[str] | None = None,
     project_dir: Path = DBT_PROJECT_DIR,
 ) -> BuildReport:
-    """Seeds, models and data tests (`dbt build` without unit tests) on the warehouse of `settings`.
+    """Seeds, models and the data tests that guard decisions (`dbt build` without unit tests and audits) on the
+    warehouse of `settings`.
 
     Raises ConfigError where a seed row was refused, WarehouseLocked where another process writes, BuildFailed for
     anything else that went wrong; dbt's own words are in the message. A failed data test raises only where a model was
     skipped for it; otherwise everything is built, and the report names it.
     """
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = [*BUILD]
     if full_refresh:
         arguments.append("--full-refresh")
     if select:

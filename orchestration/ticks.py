@@ -107,6 +107,15 @@ def unfinished_batch(settings: Settings) -> int | None:
     return int(row[0]) if row and row[0] is not None else None
 
 
+def was_ever_built(settings: Settings) -> bool:
+    """Whether a build ever ended well. Raises WarehouseLocked."""
+    if not settings.warehouse_path.exists():
+        return False
+    wait = DagsterSettings().tick_wait_seconds
+    with connect(settings.warehouse_path, read_only=True, wait_seconds=wait) as warehouse:
+        return bool(warehouse.execute("select count(*) > 0 from batches.finished_builds").fetchall()[0][0])
+
+
 def catch_up(instance: DagsterInstance, settings: Settings, job_name: str) -> tuple[str, str] | None:
     """(why, hash of what) where there is work that no waiting file announces: a batch that was loaded and not built,
     a last run that failed, models or seeds that changed since the last run that ended well.

@@ -19,6 +19,7 @@ from tests.push.conftest import SECRET, Platform, Shop
 
 BATCH_JOB = "process_micro_batch_job"
 PUSH_JOB = "push_firings_job"
+AUDIT_JOB = "audit_tables_job"
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 

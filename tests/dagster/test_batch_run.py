@@ -12,10 +12,12 @@ import pytest
 
 from orchestration.settings import Settings, get_settings
 from orchestration.warehouse import connect
-from tests.dagster.conftest import BATCH_JOB, PUSH_JOB, Tick, drop, metadata_of, run
+from tests.dagster.conftest import AUDIT_JOB, BATCH_JOB, PUSH_JOB, Tick, drop, failure_text, metadata_of, run
 from tests.push.conftest import Platform
 
 pytestmark = pytest.mark.xdist_group("dagster")
+
+LOST = "assert_every_event_read_is_accounted_for"
 
 
 class Done:
@@ -90,6 +92,37 @@ def test_dbt_tests_are_reported_as_checks_of_the_run(batch: Done) -> None:
     checks = batch.result.get_asset_check_evaluations()
     assert len(checks) > 5
     assert [check.check_name for check in checks if not check.passed] == []
+
+
+def test_an_audit_finds_a_sound_batch_sound_and_then_says_what_was_lost(
+    batch: Done, definitions: dg.Definitions
+) -> None:
+    in_the_batch = {check.check_name for check in batch.result.get_asset_check_evaluations()}
+    sound = run(definitions, batch.instance, AUDIT_JOB)
+    assert sound.success
+    judged = {check.check_name: check.passed for check in sound.get_asset_check_evaluations()}
+    assert LOST in judged and all(judged.values())
+    assert not in_the_batch & set(judged)
+
+    with connect(batch.settings.warehouse_path) as warehouse:
+        warehouse.execute("create table raw.kept as from raw.quarantined_events")
+        warehouse.execute("delete from raw.quarantined_events")
+    try:
+        damaged = run(definitions, batch.instance, AUDIT_JOB)
+    finally:
+        with connect(batch.settings.warehouse_path) as warehouse:
+            warehouse.execute("insert into raw.quarantined_events from raw.kept; drop table raw.kept")
+    assert not damaged.success
+    failed = {check.check_name for check in damaged.get_asset_check_evaluations() if not check.passed}
+    assert failed == {LOST}
+    assert LOST in failure_text(batch.instance, damaged.run_id)
+
+
+def test_one_audit_is_run_alone_where_a_person_asks_for_it(batch: Done, definitions: dg.Definitions) -> None:
+    job = definitions.get_job_def(AUDIT_JOB)
+    (key,) = [key for key in job.asset_layer.asset_graph.asset_check_keys if key.name == LOST]
+    done = job.get_subset(asset_check_selection={key}).execute_in_process(instance=batch.instance)
+    assert [(check.check_name, check.passed) for check in done.get_asset_check_evaluations()] == [(LOST, True)]
 
 
 def test_the_published_tables_are_those_of_the_batch(batch: Done) -> None:

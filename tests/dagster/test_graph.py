@@ -72,7 +72,7 @@ def test_schedule_and_sensors_are_on_without_a_click(definitions: dg.Definitions
     repository = definitions.get_repository_def()
     schedules = {one.name: one.default_status.value for one in repository.schedule_defs}
     sensors = {one.name: one.default_status.value for one in repository.sensor_defs}
-    assert schedules == {"process_micro_batch_job_schedule": "RUNNING"}
+    assert schedules == {"process_micro_batch_job_schedule": "RUNNING", "audit_tables_job_schedule": "RUNNING"}
     assert set(sensors.values()) == {"RUNNING"}
     assert {"landing_files_waiting_sensor", "firings_waiting_sensor"} <= set(sensors)
     assert repository.get_schedule_def("process_micro_batch_job_schedule").cron_schedule == "* * * * *"

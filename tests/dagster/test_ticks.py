@@ -12,12 +12,13 @@ from dagster import DagsterRunStatus
 
 from orchestration.settings import Settings, get_settings
 from orchestration.warehouse import connect
-from tests.dagster.conftest import BATCH_JOB, PUSH_JOB, Tick, drop, failure_text, run
+from tests.dagster.conftest import AUDIT_JOB, BATCH_JOB, PUSH_JOB, Tick, drop, failure_text, run
 from tests.push.conftest import Platform, Shop
 
 pytestmark = pytest.mark.xdist_group("dagster")
 
 LANDING, FIRINGS, SCHEDULE = "landing_files_waiting_sensor", "firings_waiting_sensor", f"{BATCH_JOB}_schedule"
+AUDIT = f"{AUDIT_JOB}_schedule"
 Hold = Callable[[Path], Callable[[], None]]
 Look = Callable[[str], Tick]
 
@@ -31,7 +32,7 @@ def under_way(instance: dg.DagsterInstance, definitions: dg.Definitions, job: st
     instance.create_run_for_job(definitions.get_job_def(job), status=status)
 
 
-@pytest.mark.parametrize("name", [LANDING, FIRINGS, SCHEDULE])
+@pytest.mark.parametrize("name", [LANDING, FIRINGS, SCHEDULE, AUDIT])
 def test_on_an_empty_home_every_tick_says_why_it_skips(home: Settings, look: Look, name: str) -> None:
     tick = look(name)
     assert tick.request is None
@@ -221,3 +222,18 @@ def test_a_wrong_source_declaration_is_an_error_of_the_tick_that_names_the_file(
         look(LANDING)
     texts: list[Any] = [caught.value, caught.value.__cause__]
     assert any("mine.yml" in str(text) for text in texts)
+
+
+def test_an_audit_is_asked_for_where_there_is_a_build_and_none_is_under_way(
+    home: Settings, look: Look, instance: dg.DagsterInstance, definitions: dg.Definitions, hold: Hold
+) -> None:
+    Shop(home.warehouse_path)
+    assert look(AUDIT).skip == "nothing was built yet"
+    with connect(home.warehouse_path) as warehouse:
+        warehouse.execute("insert into batches.finished_builds by name select 'one' as build_id, 1 as upto_batch_id")
+    assert look(AUDIT).request is not None
+    let_go = hold(home.warehouse_path)
+    assert "held by another process" in look(AUDIT).skip
+    let_go()
+    under_way(instance, definitions, AUDIT_JOB, DagsterRunStatus.STARTED)
+    assert "is started" in look(AUDIT).skip

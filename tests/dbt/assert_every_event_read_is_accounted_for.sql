@@ -1,8 +1,9 @@
--- read = loaded + duplicate + quarantined, in the words of the loader and in the rows of the tables, for every batch
--- that this build takes in.
--- Runs after all models, so that it reports and stops nothing.
+-- read = loaded + duplicate + quarantined, in the words of the loader and in the rows of the tables, for every
+-- audited batch.
 -- depends_on: {{ ref('campaign_outbox') }}
-{% set limits = get_limits() %}
+{{ config(tags=['audit']) }}
+{% set upto = get_limits()['upto_batch_id'] %}
+{% set after = get_audited_after() %}
 
 with batches as (
     select
@@ -13,7 +14,7 @@ with batches as (
         sum(events_quarantined) as events_quarantined,
         sum(events_superseded) as events_superseded
     from {{ source('raw', 'load_batches') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
     group by batch_id
 ),
 
@@ -23,7 +24,7 @@ stored as (
         count(*) filter (where not is_duplicate) as events_loaded,
         count(*) filter (where is_duplicate) as events_duplicate
     from {{ source('raw', 'events') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
     group by batch_id
 ),
 
@@ -32,7 +33,7 @@ quarantined as (
         batch_id,
         count(*) as events_quarantined
     from {{ source('raw', 'quarantined_events') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
     group by batch_id
 ),
 
@@ -41,7 +42,7 @@ superseded as (
         batch_id,
         count(*) as events_superseded
     from {{ source('raw', 'superseded_events') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
     group by batch_id
 )
 

@@ -1,25 +1,26 @@
--- The products of the latest firings are looked up where their evidence can lie and nowhere else; looked up among all
--- events since there are no others. Runs after all models, so that it reports and stops nothing.
+-- The products of the audited firings are looked up where their evidence can lie and nowhere else; looked up among all
+-- events since there are no others.
 -- depends_on: {{ ref('campaign_outbox') }}
-with latest as (
+{{ config(tags=['audit']) }}
+with audited as (
     select
         decision_id,
         window_started_at,
         unnest(event_keys) as event_key
     from {{ ref('trigger_firings') }}
-    where batch_id = (select max(firings.batch_id) from {{ ref('trigger_firings') }} as firings)
+    where batch_id > {{ get_audited_after() }}
 ),
 
 everywhere as (
     select distinct
-        latest.decision_id,
+        audited.decision_id,
         events.product_id,
         events.category
-    from latest
-    inner join {{ ref('stg_events') }} as events on latest.event_key = events.event_key
+    from audited
+    inner join {{ ref('stg_events') }} as events on audited.event_key = events.event_key
     where
         (events.product_id is not null or events.category is not null)
-        and events.occurred_at >= (select min(firings.window_started_at) from latest as firings)
+        and events.occurred_at >= (select min(firings.window_started_at) from audited as firings)
 ),
 
 written as (
@@ -27,7 +28,7 @@ written as (
         decision_id,
         unnest(from_json(products, '[{"product_id": "VARCHAR", "category": "VARCHAR"}]')) as product
     from {{ ref('firing_products') }}
-    where decision_id in (select latest.decision_id from latest)
+    where decision_id in (select audited.decision_id from audited)
 ),
 
 spelled as (

@@ -1,18 +1,19 @@
--- Rows of stg_events = loaded - superseded. In a batch, of the rows that it brought; in a full refresh, of all.
--- Runs after all models, so that it reports and stops nothing.
+-- Rows of stg_events = loaded - superseded, of the rows that the audited batches brought.
 -- depends_on: {{ ref('campaign_outbox') }}
-{% set limits = get_limits() %}
+{{ config(tags=['audit']) }}
+{% set upto = get_limits()['upto_batch_id'] %}
+{% set after = get_audited_after() %}
 
 with staged as (
     select count(*) as events
     from {{ ref('stg_events') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
 ),
 
 loaded as (
     select coalesce(sum(events_loaded), 0) as events
     from {{ source('raw', 'load_batches') }}
-    where batch_id > {{ limits['done_batch_id'] }} and batch_id <= {{ limits['upto_batch_id'] }}
+    where batch_id > {{ after }} and batch_id <= {{ upto }}
 ),
 
 -- A row is superseded by its own batch or a later one.
@@ -21,9 +22,9 @@ superseded as (
     from {{ source('raw', 'superseded_events') }} as superseded_events
     inner join {{ source('raw', 'events') }} as events on superseded_events.event_seq = events.event_seq
     where
-        superseded_events.batch_id > {{ limits['done_batch_id'] }}
-        and events.batch_id > {{ limits['done_batch_id'] }}
-        and events.batch_id <= {{ limits['upto_batch_id'] }}
+        superseded_events.batch_id > {{ after }}
+        and events.batch_id > {{ after }}
+        and events.batch_id <= {{ upto }}
 )
 
 select

@@ -1,6 +1,6 @@
 -- Of two finished builds, the one that went further has the later clock: decided_at and the flags rest on it.
--- Runs after all models, so that it reports and stops nothing.
 -- depends_on: {{ ref('campaign_outbox') }}
+{{ config(tags=['audit']) }}
 select
     earlier.build_id,
     earlier.clock_at,

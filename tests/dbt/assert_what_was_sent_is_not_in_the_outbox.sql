@@ -1,6 +1,7 @@
 -- However the queue was kept, read together with the log it never offers a firing whose last word there is final, and
 -- none twice. The whole log is read, which the outbox never does.
 -- depends_on: {{ ref('campaign_outbox') }}
+{{ config(tags=['audit']) }}
 with settled as (
     select idempotency_key
     from {{ source('triggers', 'campaign_deliveries') }}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from orchestration.dagster_names import BATCH_JOB, DELIVERIES
 from orchestration.dagster_settings import DagsterSettings
+from orchestration.defs.transform.audits import AUDITS
 from orchestration.errors import WarehouseLocked
 from orchestration.load import waiting_files
 from orchestration.settings import get_settings
@@ -11,7 +12,9 @@ from orchestration.ticks import busy_reason, catch_up, files_hash, hash_of, run_
 
 process_micro_batch_job = dg.define_asset_job(
     BATCH_JOB,
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(DELIVERIES),
+    selection=dg.AssetSelection.all()
+    - dg.AssetSelection.assets(DELIVERIES)
+    - dg.AssetSelection.checks(*[spec.key for spec in AUDITS]),
     description="Loads what waits in the landing folder, builds every model, publishes the tables that people query.",
     executor_def=dg.in_process_executor,
 )

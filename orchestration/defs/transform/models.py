@@ -1,4 +1,4 @@
-"""Every dbt model and seed as an asset, every dbt test as an asset check."""
+"""Every dbt model and seed as an asset, every dbt test that guards a decision as an asset check."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 
 from orchestration.dagster_dbt_run import build_models
 from orchestration.dagster_names import DELIVERIES, WAREHOUSE_POOL
+from orchestration.dbt import AUDIT_TAG
 from orchestration.dbt_manifest import prepared_project
 from orchestration.settings import get_settings
 
@@ -39,7 +40,7 @@ class Translator(DagsterDbtTranslator):
     project=PROJECT,
     dagster_dbt_translator=Translator(),
     name="dbt_models",
-    exclude="resource_type:unit_test",
+    exclude=f"resource_type:unit_test tag:{AUDIT_TAG}",
     pool=WAREHOUSE_POOL,
 )
 def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
