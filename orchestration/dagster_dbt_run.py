@@ -59,11 +59,11 @@ def audit_tables(
     translator: DagsterDbtTranslator,
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of the selected tests, as they come. Raises Failure where one failed, after all results."""
-    names = sorted(key.name for key in context.selected_asset_check_keys)
+    names = " ".join(sorted(key.name for key in context.selected_asset_check_keys))
 
     def start(folder: Path) -> DbtCliInvocation:
         return dbt.cli(
-            ["test", "--select", *names],
+            ["test", "--select", names],
             manifest=project.manifest_path,
             dagster_dbt_translator=translator,
             target_path=folder,

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.xdist_group("dagster")
 
 LANDING, FIRINGS, SCHEDULE = "landing_files_waiting_sensor", "firings_waiting_sensor", f"{BATCH_JOB}_schedule"
 AUDIT = f"{AUDIT_JOB}_schedule"
+BUILT = "insert into batches.finished_builds select 'one', 1, now(), now(), 'c', 'm', true, now()"
 Hold = Callable[[Path], Callable[[], None]]
 Look = Callable[[str], Tick]
 
@@ -230,7 +231,7 @@ def test_an_audit_is_asked_for_where_there_is_a_build_and_none_is_under_way(
     Shop(home.warehouse_path)
     assert look(AUDIT).skip == "nothing was built yet"
     with connect(home.warehouse_path) as warehouse:
-        warehouse.execute("insert into batches.finished_builds by name select 'one' as build_id, 1 as upto_batch_id")
+        warehouse.execute(BUILT)
     assert look(AUDIT).request is not None
     let_go = hold(home.warehouse_path)
     assert "held by another process" in look(AUDIT).skip
