@@ -52,6 +52,10 @@ def test_the_graph_leads_from_the_load_to_the_deliveries_and_to_the_published_ta
     assert DELIVERIES not in ancestors(definitions, OUTBOX)
 
 
+def test_dagster_can_load_all_of_it(definitions: dg.Definitions) -> None:
+    definitions.get_repository_def().load_all_definitions()
+
+
 def test_every_dbt_test_shows_as_a_check_of_an_asset(definitions: dg.Definitions) -> None:
     from orchestration.defs.transform import models  # here, because importing it parses the dbt project
 
