@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +16,13 @@ from dagster import AssetCheckEvaluation
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject
 
 from orchestration.dagster_names import FIRINGS, failure
-from orchestration.dbt import BUILD
+from orchestration.dbt import BUILD, build_without, environment
 from orchestration.dbt_manifest import dagster_target, project_fingerprint
 from orchestration.errors import BuildFailed, ConfigError, TriplineError, WarehouseLocked
 from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.ticks import PROJECT_TAG
-from orchestration.warehouse import connect
+from orchestration.warehouse import connect, read_sql
 
 LOCK_WORDS = ("Could not set lock", "Conflicting lock")
 KEPT_FAILURES = 5
@@ -35,14 +34,22 @@ Facts = dict[str, Any]
 Told = dict[str, dict[str, Any]]  # by model, what tell_figures logged: limits and rows
 
 
-def build_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings) -> Iterator[Any]:
+def build_models(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: Settings, lasting: list[str]
+) -> Iterator[Any]:
     """dbt's events as they come, with the figures that it tells. Raises Failure with dbt's own words; what was built
-    before the error is materialized."""
-    # Taken before dbt reads the files: what changes meanwhile is a change since this run.
-    context.instance.add_run_tags(context.run.run_id, {PROJECT_TAG: project_fingerprint()})
+    before the error is materialized.
 
-    def start(folder: Path) -> DbtCliInvocation:
-        return dbt.cli(BUILD, context=context, target_path=folder, raise_on_error=False)
+    `lasting`: seeds and views that are left out while they are what the project's files say.
+    """
+    # Taken before dbt reads the files: what changes meanwhile is a change since this run.
+    fingerprint = project_fingerprint()
+    context.instance.add_run_tags(context.run.run_id, {PROJECT_TAG: fingerprint})
+
+    def start(folder: Path, built_from: str | None) -> DbtCliInvocation:
+        command = build_without(lasting) if built_from == fingerprint and not context.is_subset else BUILD
+        with environment(TRIPLINE_BUILT_FROM=fingerprint):
+            return dbt.cli(command, context=context, target_path=folder, raise_on_error=False)
 
     try:
         assert_readable_seeds(PROJECT_DIR / "seeds")
@@ -61,7 +68,7 @@ def audit_tables(
     """The results of the selected tests, as they come. Raises Failure where one failed, after all results."""
     names = " ".join(sorted(key.name for key in context.selected_asset_check_keys))
 
-    def start(folder: Path) -> DbtCliInvocation:
+    def start(folder: Path, built_from: str | None) -> DbtCliInvocation:
         return dbt.cli(
             ["test", "--select", names],
             manifest=project.manifest_path,
@@ -87,15 +94,16 @@ def audit_tables(
 def _events(
     context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
     settings: Settings,
-    start: Callable[[Path], DbtCliInvocation],
+    start: Callable[[Path, str | None], DbtCliInvocation],
 ) -> Iterator[Any]:
     """Starts dbt again while a tick or a push is in its way: their hold is short, and nothing was built yet."""
     deadline = time.monotonic() + settings.lock_timeout_seconds
-    with _run_folder(context, settings) as folder, _warehouse_in_environment(settings):
+    with _run_folder(context, settings) as folder, environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
         while True:
-            with connect(settings.warehouse_path, wait_seconds=max(0.0, deadline - time.monotonic())):
-                pass  # free at this moment, with its tables; closed again before dbt opens it
-            started = start(folder)
+            # Free at this moment, with its tables; closed again before dbt opens it.
+            with connect(settings.warehouse_path, wait_seconds=max(0.0, deadline - time.monotonic())) as warehouse:
+                ((built_from,),) = warehouse.execute(read_sql("dagster_built_from")).fetchall()
+            started = start(folder, built_from)
             seen = 0
             for event in _with_figures(started):
                 seen += 1
@@ -166,19 +174,6 @@ def _run_folder(
     failed = sorted(runs.iterdir(), key=lambda path: (path.stat().st_mtime, path.name))
     for old in failed[:-KEPT_FAILURES]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _warehouse_in_environment(settings: Settings) -> Iterator[None]:
-    before = os.environ.get("TRIPLINE_WAREHOUSE")
-    os.environ["TRIPLINE_WAREHOUSE"] = str(settings.warehouse_path)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TRIPLINE_WAREHOUSE"]
-        else:
-            os.environ["TRIPLINE_WAREHOUSE"] = before
 
 
 def _limits(limits: Facts) -> Facts:

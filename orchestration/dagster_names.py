@@ -31,6 +31,18 @@ OUTBOX = dg.AssetKey(["triggers", "campaign_outbox"])
 PROMPT_DELIVERIES = dg.AssetKey(["activate", "prompt_deliveries"])
 DELIVERIES = dg.AssetKey(["triggers", "campaign_deliveries"])
 PUBLISHED = dg.AssetKey(["published", "query_tables"])
+# What publishing waits for.
+PUBLISHED_TABLES = [
+    dg.AssetKey(["triggers", "trigger_matches"]),
+    dg.AssetKey(["triggers", "trigger_decisions"]),
+    FIRINGS,
+    dg.AssetKey(["triggers", "user_trigger_flags"]),
+    dg.AssetKey(["triggers", "user_behavior"]),
+    dg.AssetKey(["triggers", "user_profiles"]),
+    OUTBOX,
+    dg.AssetKey(["monitoring", "trigger_health"]),
+    dg.AssetKey(["monitoring", "trigger_quality"]),
+]
 
 
 def failure(error: TriplineError, metadata: dict[str, dg.MetadataValue] | None = None) -> dg.Failure:

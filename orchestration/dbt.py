@@ -25,6 +25,11 @@ BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", f"tag:{AU
 COMPILE = ["compile", "--select"]
 
 
+def build_without(names: list[str]) -> list[str]:
+    """The command BUILD, less some models and seeds."""
+    return [*BUILD[:-1], " ".join([BUILD[-1], *names])]
+
+
 class BuildReport(BaseModel):
     """What dbt did: how many nodes ended in which state, and the seconds it took."""
 
@@ -85,7 +90,7 @@ def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_
 
     from orchestration.warm.dbt_runs import close_warehouse
 
-    with _environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
+    with environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
         try:
             return dbtRunner().invoke(_words(settings, arguments, project_dir))
         finally:
@@ -116,7 +121,8 @@ def _words(settings: Settings, arguments: list[str], project_dir: Path) -> list[
 
 
 @contextmanager
-def _environment(**values: str) -> Iterator[None]:
+def environment(**values: str) -> Iterator[None]:
+    """This process's variables as given, and as they were afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -4,27 +4,15 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.dagster_names import PROMPT_DELIVERIES, PUBLISHED, WAREHOUSE_POOL, failure
+from orchestration.dagster_names import PROMPT_DELIVERIES, PUBLISHED, PUBLISHED_TABLES, WAREHOUSE_POOL, failure
 from orchestration.errors import TriplineError
 from orchestration.settings import get_settings
-
-TABLES = [
-    ["triggers", "trigger_matches"],
-    ["triggers", "trigger_decisions"],
-    ["triggers", "trigger_firings"],
-    ["triggers", "user_trigger_flags"],
-    ["triggers", "user_behavior"],
-    ["triggers", "user_profiles"],
-    ["triggers", "campaign_outbox"],
-    ["monitoring", "trigger_health"],
-    ["monitoring", "trigger_quality"],
-]
 
 
 @dg.asset(
     key=PUBLISHED,
     # The deliveries too, so that what the batch sent is published with it.
-    deps=[PROMPT_DELIVERIES, *(dg.AssetKey(path) for path in TABLES)],
+    deps=[PROMPT_DELIVERIES, *PUBLISHED_TABLES],
     group_name="published",
     kinds={"duckdb"},
     pool=WAREHOUSE_POOL,
