@@ -29,11 +29,6 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
             "runs": {"max_concurrent_runs": 2},
             "pools": {"default_limit": 1, "granularity": "run"},
         },
-        "run_coordinator": {
-            "module": "dagster._core.run_coordinator",
-            "class": "QueuedRunCoordinator",
-            "config": {"dequeue_interval_seconds": 1},
-        },
         **_launching(settings),
         "run_monitoring": {"enabled": True, "poll_interval_seconds": 10, "start_timeout_seconds": 180},
         "run_retries": {"enabled": False},
@@ -58,15 +53,23 @@ def dagster_yaml(settings: Settings) -> dict[str, Any]:
 
 
 def _launching(settings: Settings) -> dict[str, Any]:
-    """Which process a run gets, and how it writes its events: warm, or as Dagster does by itself."""
+    """How long a run waits, which process it gets, and how it writes its events: warm, or as Dagster does by itself."""
     if not settings.warm_runs:
-        return {"run_launcher": {"module": "orchestration.run_launcher", "class": "WatchedRunLauncher"}}
+        return {
+            "run_coordinator": {
+                "module": "dagster._core.run_coordinator",
+                "class": "QueuedRunCoordinator",
+                "config": {"dequeue_interval_seconds": 1},
+            },
+            "run_launcher": {"module": "orchestration.run_launcher", "class": "WatchedRunLauncher"},
+        }
     dbt = {
         "project_dir": str(DBT_PROJECT_DIR),
         "profiles_dir": str(DBT_PROJECT_DIR),
         "environment": {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path)},
     }
     return {
+        "run_coordinator": {"module": "orchestration.warm.coordinator", "class": "PromptRunCoordinator"},
         "run_launcher": {
             "module": "orchestration.warm.launcher",
             "class": "WarmRunLauncher",

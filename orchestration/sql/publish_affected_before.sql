@@ -1,4 +1,4 @@
--- With the users of the build before it, as its published file keeps them: what is carried on is of the one before that.
+-- With the users of the build before it, as its published file keeps them: what is carried on is one build older.
 create or replace temp table publish_affected as
 select
     both_builds.user_id,
