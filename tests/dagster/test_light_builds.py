@@ -8,7 +8,6 @@ import dagster as dg
 import pytest
 
 from orchestration import dagster_dbt_run
-from orchestration.dbt import invoke
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 from tests.dagster.conftest import BATCH_JOB, drop, run
@@ -60,24 +59,6 @@ def test_seeds_and_views_are_made_once_and_again_when_a_file_changed(
     monkeypatch.setattr(dagster_dbt_run, "project_fingerprint", lambda: "of other files")
     assert lasting <= batches.run()[1]
     assert batches.sql(MARK) == [("of other files",)]
-    assert not lasting & batches.run()[1]
-
-
-def test_seeds_that_somebody_loaded_by_hand_are_loaded_again(batches: Batches, home: Settings) -> None:
-    batches.run()
-    assert invoke(home, ["seed", "--select", "settings"]).success
-    assert batches.sql(MARK) == [(None,)]
-    assert "config/settings" in batches.run()[1]
-
-
-def test_a_view_that_somebody_dropped_fails_one_batch_and_the_next_makes_it(batches: Batches) -> None:
-    batches.run()
-    batches.sql("drop view batches.trg_time_on_page")
-    failed, mended = batches.run(), batches.run()
-    assert (failed[0], mended[0]) == (False, True)
-    assert "batches/trg_time_on_page" in mended[1]
-    assert batches.sql("select max(batch_id) = (select max(upto_batch_id) from batches.finished_builds) "
-                       "from raw.load_batches") == [(True,)]  # fmt: skip
 
 
 def test_no_test_that_guards_a_decision_is_left_out_with_them(definitions: dg.Definitions) -> None:

@@ -118,7 +118,7 @@ class Shop:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with connect(path) as connection:
+        with connect(path, wait_seconds=10) as connection:
             connection.execute((HERE / "warehouse_of_firings.sql").read_text())
             for view in ("campaign_backlog", "campaign_outbox", "campaign_history", "dead_letters"):
                 connection.execute(f"create view triggers.{view} as {model_sql(view)}")
@@ -128,13 +128,13 @@ class Shop:
         self, campaign: str, destination: str, action: str | None = None, platform_ref: str | None = None
     ) -> None:
         row = [campaign, destination, "true", action, platform_ref]
-        with connect(self.path) as connection:
+        with connect(self.path, wait_seconds=10) as connection:
             connection.execute("insert into triggers.campaigns values (?, ?, ?, ?, ?)", row)
 
     def know(self, user: str, email: str | None = None, phone: str | None = None, **external_ids: str) -> None:
         """What the profile of a user says from now on."""
         kinds = [kind for kind, value in (("email", email), ("phone", phone)) if value] + sorted(external_ids)
-        with connect(self.path) as connection:
+        with connect(self.path, wait_seconds=10) as connection:
             connection.execute("delete from triggers.user_profiles where user_id = ?", [user])
             connection.execute(
                 "insert into triggers.user_profiles values (?, ?, ?, ?, ?, '{}', now())",
