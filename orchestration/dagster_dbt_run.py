@@ -87,6 +87,10 @@ def audit_tables(
                     severity=event.severity,
                     metadata=event.metadata,
                 )
+    except BuildFailed as error:
+        found = error.message.partition("\n")[2]
+        advice = "the check names the table, and the step's output the query that shows the rows"
+        raise failure(BuildFailed(f"the tables are not what the batches should have left:\n{found}", advice)) from error
     except TriplineError as error:
         raise failure(error) from error
 

@@ -3,9 +3,8 @@
         The tests tagged audit look at batches after this one. In a build those that it takes in. In a `dbt test` of
         their own those of the last audit_hours before the last build, so that an hourly audit leaves none out.
     #}
-    {% set limits = get_limits() %}
     {% if not execute or flags.WHICH != 'test' %}
-        {{ return(-1 if limits['is_full'] else limits['done_batch_id']) }}
+        {{ return(get_limits()['done_batch_id']) }}
     {% endif %}
     {% set builds = source('batches', 'finished_builds') %}
     {% set rows = run_query(

@@ -115,7 +115,8 @@ def test_an_audit_finds_a_sound_batch_sound_and_then_says_what_was_lost(
     assert not damaged.success
     failed = {check.check_name for check in damaged.get_asset_check_evaluations() if not check.passed}
     assert failed == {LOST}
-    assert LOST in failure_text(batch.instance, damaged.run_id)
+    told = failure_text(batch.instance, damaged.run_id)
+    assert LOST in told and "not what the batches should have left" in told
 
 
 def test_one_audit_is_run_alone_where_a_person_asks_for_it(batch: Done, definitions: dg.Definitions) -> None:

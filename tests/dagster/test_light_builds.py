@@ -70,3 +70,14 @@ def test_no_test_that_guards_a_decision_is_left_out_with_them(definitions: dg.De
     read = {nodes[name]["name"] for guard in guards for name in guard["depends_on"]["nodes"] if name in nodes}
     assert len(guards) > 5
     assert not read & set(models.LASTING)
+
+
+def test_no_step_is_skipped_for_want_of_what_is_left_out(definitions: dg.Definitions) -> None:
+    """Dagster skips whatever depends on an output that a step did not yield."""
+    from orchestration.defs.transform import models
+
+    graph = definitions.get_repository_def().asset_graph
+    ours = set(models.dbt_models.keys)
+    waited_for = {parent for node in graph.asset_nodes if node.key not in ours for parent in node.parent_keys}
+    assert "campaign_outbox" in {key.path[-1] for key in waited_for}
+    assert not {key.path[-1] for key in waited_for & ours} & set(models.LASTING)
