@@ -1,5 +1,5 @@
--- Of each event one copy counts, among the rows that the audited batches brought. Across batches int_batch__events has a
--- test of its own, in every batch.
+-- Of each event one copy counts, among the rows that the audited batches brought. Across batches int_batch__events has
+-- a test of its own, in every batch.
 -- depends_on: {{ ref('campaign_outbox') }}
 {{ config(tags=['audit']) }}
 
