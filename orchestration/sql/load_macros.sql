@@ -196,3 +196,7 @@ create or replace temp macro load_event_key(event_id, known_user_id, anonymous_i
         || '|' || coalesce(strlen(anonymous_id) || ':' || anonymous_id, '-')
         || '|' || coalesce(cast(epoch_us(client_time) as varchar), '-')
     );
+
+-- What dbt's macro hash_of computes too: 31 bits, the same in every release.
+create or replace temp macro load_hash(id) as
+    cast(md5_number_lower(id) & 2147483647 as integer);

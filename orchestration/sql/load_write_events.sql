@@ -38,6 +38,7 @@ select
 
     load_standing.is_duplicate,
     load_typed.event_text,
+    load_hash(coalesce(load_typed.known_user_id, 'anon:' || load_typed.anonymous_id)) as identity_hash,
 from load_typed
 inner join load_standing using (row_id)
 inner join load_files using (file_index)

@@ -40,7 +40,8 @@ create table if not exists raw.events ( -- noqa: PRS
     consent json,                           -- context.consent
 
     is_duplicate boolean not null,          -- lost, at its own batch, to a row already there or in its own batch
-    event_text varchar not null             -- the event as loaded; last tie-breaker between copies
+    event_text varchar not null,            -- the event as loaded; last tie-breaker between copies
+    identity_hash integer not null          -- of the user, else the device, that it names: the macro hash_of
 );
 
 -- A row that counted until a better copy came. With is_duplicate this makes "which copy counts as of batch b"

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from orchestration.errors import ConfigError, WarehouseMismatch
+from orchestration.load import load_batch
 from orchestration.schema_version import check_version, current_version, migration_files, note_version, read_version
 from orchestration.settings import Settings
+from orchestration.simulate import simulate
 from orchestration.upgrade import upgrade
 from orchestration.warehouse import connect, open_file
 from tests.backup.conftest import ask
@@ -99,3 +101,19 @@ def test_the_shipped_migrations_follow_each_other_and_the_first_release_has_none
     assert current_version() == 1 + len(migration_files())
     with pytest.raises(ConfigError, match="the next migration has to be 002_"):
         migration_files(folder_of(tmp_path / "migrations", m003_too_far="select 1"))
+
+
+def test_events_of_an_older_warehouse_are_found_as_those_loaded_since(tmp_path: Path) -> None:
+    """Layout 3 looks for the events of a user by a hash; what was loaded before has none until then."""
+    settings = Settings(home=tmp_path / "home")
+    simulate(settings.landing_path, events=500, seed=1)
+    assert load_batch(settings.warehouse_path, settings, replay=True).events_read > 400
+    hashes = "select event_seq, identity_hash from raw.events order by event_seq"
+    loaded, columns = ask(settings.warehouse_path, hashes), ask(settings.warehouse_path, "describe raw.events")
+    with open_file(settings.warehouse_path, read_only=False, wait_seconds=0) as connection:
+        connection.execute("alter table raw.events drop column identity_hash")
+        note_version(connection, 2)
+
+    assert upgrade(settings).applied == ["003_identity_hash.sql"]
+    assert ask(settings.warehouse_path, hashes) == loaded
+    assert ask(settings.warehouse_path, "describe raw.events") == columns

@@ -12,14 +12,12 @@
 {% endfor %}
 {% set whole = 'events.occurred_at >= affected.read_from' %}
 {% set earlier = 'events.occurred_at < affected.read_from and (' ~ named | join(' or ') ~ ')' %}
-{% set parts = [{'name': 'recent', 'from': bounds['on_time'], 'lateness': 'on time', 'condition': whole}] %}
-{% if not limits['is_full'] %}
-    {% set parts = parts + [
-        {'name': 'earlier', 'from': bounds['on_time_earlier'], 'lateness': 'on time', 'condition': earlier},
-        {'name': 'late', 'from': bounds['late'], 'lateness': 'late', 'condition': whole ~ ' or ' ~ earlier},
-        {'name': 'very_late', 'from': bounds['very_late'], 'lateness': 'very late', 'condition': whole ~ ' or ' ~ earlier},
-    ] %}
-{% endif %}
+{% set parts = [
+    {'name': 'recent', 'from': bounds['on_time'], 'lateness': 'on time', 'condition': whole},
+    {'name': 'earlier', 'from': bounds['on_time_earlier'], 'lateness': 'on time', 'condition': earlier},
+    {'name': 'late', 'from': bounds['late'], 'lateness': 'late', 'condition': whole ~ ' or ' ~ earlier},
+    {'name': 'very_late', 'from': bounds['very_late'], 'lateness': 'very late', 'condition': whole ~ ' or ' ~ earlier},
+] %}
 
 -- The numbers keep windows and joins off the text of the ids.
 with affected as (
@@ -49,31 +47,54 @@ logged as (
 
 devices as (
     select
-        anonymous_id,
+        'anon:' || anonymous_id as identity_id,
         coalesce(known_user_id, 'anon:' || anonymous_id) as user_id
     from logged
     where nth = 1
 ),
 
--- Found by narrow columns first and then read, in passes of which each has a plain bound.
-{% for part in parts %}
-{{ part['name'] }}_found as (
-    {{ found_events(limits['upto_batch_id'], part['from'], part['lateness'], part['condition']) | indent(4) }}
+-- Whom an event can name to be one of an affected user.
+named_ids as (
+    select
+        user_id as identity_id,
+        user_id
+    from affected
+    where user_id not like 'anon:%'
+    union all
+    select
+        identity_id,
+        user_id
+    from devices
 ),
 
-{{ part['name'] }} as (
+identities as (
+    select
+        {{ hash_of('named_ids.identity_id') }} as identity_hash,
+        named_ids.identity_id,
+        affected.*
+    from named_ids
+    inner join affected on named_ids.user_id = affected.user_id
+),
+
+{% if limits['is_full'] %}
+read_events as (
     select
         events.*,
-        found.user_id,
-        found.user_number,
-        found.changed_from,
-        found.is_read_whole
+        identities.user_id,
+        identities.user_number,
+        identities.changed_from,
+        true as is_read_whole
     from {{ source('raw', 'events') }} as events
-    inner join {{ part['name'] }}_found as found on events.event_seq = found.event_seq
-    {% if part['from'] is not none %}
-    where events.occurred_at >= timestamp '{{ part['from'] }}'
-    {% endif %}
+    inner join identities on events.identity_hash = identities.identity_hash
+    where
+        coalesce(events.known_user_id, 'anon:' || events.anonymous_id) = identities.identity_id
+        and not events.is_duplicate
+        and events.batch_id <= {{ limits['upto_batch_id'] }}
 ),
+{% else %}
+-- In passes, of which each has a plain bound.
+{% for part in parts %}
+{{ read_pass(part['name'], limits['upto_batch_id'], part['from'], part['lateness'], part['condition']) }}
 
 {% endfor %}
 read_events as (
@@ -82,6 +103,7 @@ read_events as (
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
+{% endif %}
 
 -- After the joins, so that it looks at what was read and not at history.
 counted as (
