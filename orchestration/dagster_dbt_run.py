@@ -16,7 +16,7 @@ from dagster import AssetCheckEvaluation
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, DbtProject
 
 from orchestration.dagster_names import FIRINGS, failure
-from orchestration.dbt import BUILD, build_without, environment
+from orchestration.dbt import BUILD, build_without, environment, log_level
 from orchestration.dbt_manifest import dagster_target, project_fingerprint
 from orchestration.errors import BuildFailed, ConfigError, TriplineError, WarehouseLocked
 from orchestration.seed_files import assert_readable_seeds
@@ -102,7 +102,8 @@ def _events(
 ) -> Iterator[Any]:
     """Starts dbt again while a tick or a push is in its way: their hold is short, and nothing was built yet."""
     deadline = time.monotonic() + settings.lock_timeout_seconds
-    with _run_folder(context, settings) as folder, environment(TRIPLINE_WAREHOUSE=str(settings.warehouse_path)):
+    variables = {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path), "DBT_LOG_LEVEL_FILE": log_level()}
+    with _run_folder(context, settings) as folder, environment(**variables):
         while True:
             # Free at this moment, with its tables; closed again before dbt opens it.
             with connect(settings.warehouse_path, wait_seconds=max(0.0, deadline - time.monotonic())) as warehouse:

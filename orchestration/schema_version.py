@@ -34,10 +34,13 @@ def current_version(migrations: Path = MIGRATIONS_DIR) -> int:
 
 def read_version(connection: duckdb.DuckDBPyConnection) -> int | None:
     """The layout of an open warehouse; None where it is empty."""
-    has_version, has_tables = connection.execute(_sql("upgrade_tables")).fetchall()[0]
-    if not has_tables:
-        return None
-    version = connection.execute(_sql("upgrade_version")).fetchall()[0][0] if has_version else None
+    try:
+        version = connection.execute(_sql("upgrade_version")).fetchall()[0][0]
+    except duckdb.CatalogException:
+        # Asked only here: a list of the tables takes as long as opening the file.
+        if not connection.execute(_sql("upgrade_tables")).fetchall()[0][0]:
+            return None
+        version = None
     return int(version) if version is not None else FIRST_VERSION
 
 

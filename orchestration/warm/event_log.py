@@ -3,8 +3,8 @@
 Dagster opens a connection for each statement and has the disk confirm each commit: 423 connections and 376 commits for
 a batch of 119 events. The worker of a run keeps one connection a file for its life, and has commits confirmed when
 SQLite moves them out of the write-ahead log. If the machine loses power, the last events of a run under way may be
-gone; the file is whole, and the run, which the power cut ended too, is told as failed. Every other process works as
-Dagster's own class.
+gone; the file is whole, and the run, which the power cut ended too, is told as failed. Every other process opens and
+closes connections as Dagster's own class does, but keeps the engines, and with them each statement's compiled text.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 
 class _Kept:
@@ -52,6 +53,12 @@ def _engine(url: str) -> Engine:
     return _Kept.engines[url]
 
 
+@lru_cache(maxsize=64)  # a file of each run, and the index
+def _plain_engine(url: str) -> Engine:
+    """Holds no connection, so that it may be used by every thread and outlive a fork and the file."""
+    return create_engine(url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+
 def _commit_into_the_log(connection: Any, _record: object) -> None:
     connection.execute("pragma synchronous = normal")
 
@@ -65,12 +72,9 @@ class WarmEventLogStorage(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        if _Kept.pid != os.getpid():
-            with super()._connect(shard) as connection:
-                yield connection
-            return
         with self._db_lock:
-            engine = _engine(self.conn_string_for_shard(shard))
+            url = self.conn_string_for_shard(shard)
+            engine = _engine(url) if _Kept.pid == os.getpid() else _plain_engine(url)
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)

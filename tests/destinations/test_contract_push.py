@@ -35,9 +35,8 @@ def server(case: DestinationCase, shop: Shop, monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setenv(name, value)
         row = case.row(0)
         shop.add_campaign("under_test", case.name, row.action, row.platform_ref)
-        for number in range(20):
-            row = case.row(number)
-            shop.know(row.user_id, row.email, row.phone, **row.external_ids)
+        rows = [case.row(number) for number in range(20)]
+        shop.know_all([(row.user_id, row.email, row.phone, row.external_ids) for row in rows])
         yield server
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def eventually(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> N
 ACTIVATION_MACROS = ("campaign_payload", "queued_deliveries", "reached_rows", "outbox_rows")
 
 
+@cache
 def model_sql(name: str, queue: str | None = "triggers.campaign_queue") -> str:
     """A model of the activation layer as the project itself defines it, on the tables of one schema. `queue` is what
     an earlier build left, if anything."""
@@ -133,13 +135,17 @@ class Shop:
 
     def know(self, user: str, email: str | None = None, phone: str | None = None, **external_ids: str) -> None:
         """What the profile of a user says from now on."""
-        kinds = [kind for kind, value in (("email", email), ("phone", phone)) if value] + sorted(external_ids)
+        self.know_all([(user, email, phone, external_ids)])
+
+    def know_all(self, profiles: list[tuple[str, str | None, str | None, dict[str, str]]]) -> None:
         with connect(self.path, wait_seconds=10) as connection:
-            connection.execute("delete from triggers.user_profiles where user_id = ?", [user])
-            connection.execute(
-                "insert into triggers.user_profiles values (?, ?, ?, ?, ?, '{}', now())",
-                [user, email, phone, json.dumps(external_ids), kinds],
-            )
+            for user, email, phone, external_ids in profiles:
+                kinds = [kind for kind, value in (("email", email), ("phone", phone)) if value] + sorted(external_ids)
+                connection.execute("delete from triggers.user_profiles where user_id = ?", [user])
+                connection.execute(
+                    "insert into triggers.user_profiles values (?, ?, ?, ?, ?, '{}', now())",
+                    [user, email, phone, json.dumps(external_ids), kinds],
+                )
 
     def set_clock(self, at: str) -> None:
         """The clock of the latest batch, UTC."""

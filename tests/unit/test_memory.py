@@ -11,6 +11,11 @@ from tests.unit.conftest import WITHOUT_UNIT_TESTS, Warehouse, failures, make_wa
 LIMITS_ONLY = ("--select", "int_batch__limits", "resource_type:seed", *WITHOUT_UNIT_TESTS)
 
 
+@pytest.fixture(autouse=True)
+def statements_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "debug")
+
+
 def is_bound(warehouse: Warehouse, *options: str) -> bool:
     """Whether a build gave DuckDB less memory than it takes by itself."""
     log = warehouse.settings.home / "logs" / "dbt.log"
