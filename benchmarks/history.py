@@ -24,22 +24,27 @@ USERS = 60_000
 # of a warehouse are read by its first build, so it does not matter that the batches are those of the originals.
 REPEATED_BLOCK = """
 insert into raw.events
-select block.* replace (
-    block.event_seq - $back * $rows as event_seq,
-    loaded_at - to_days($days) as loaded_at,
-    md5(event_key || '-' || $back) as event_key,
-    event_id || '-' || $back as event_id,
-    case when linked.anonymous_id is null then block.anonymous_id || '-' || $back else block.anonymous_id end
-        as anonymous_id,
-    client_time - to_days($days) as client_time,
-    occurred_at - to_days($days) as occurred_at,
-    received_at - to_days($days) as received_at,
-    '' as event_text
+select * replace (
+    cast(md5_number_lower(coalesce(known_user_id, 'anon:' || anonymous_id)) & 2147483647 as integer) as identity_hash
 )
-from block
-left join linked on block.anonymous_id = linked.anonymous_id
-where block.event_seq not in (select event_seq from raw.superseded_events)
-order by block.event_seq
+from (
+    select block.* replace (
+        block.event_seq - $back * $rows as event_seq,
+        loaded_at - to_days($days) as loaded_at,
+        md5(event_key || '-' || $back) as event_key,
+        event_id || '-' || $back as event_id,
+        case when linked.anonymous_id is null then block.anonymous_id || '-' || $back else block.anonymous_id end
+            as anonymous_id,
+        client_time - to_days($days) as client_time,
+        occurred_at - to_days($days) as occurred_at,
+        received_at - to_days($days) as received_at,
+        '' as event_text
+    )
+    from block
+    left join linked on block.anonymous_id = linked.anonymous_id
+    where block.event_seq not in (select event_seq from raw.superseded_events)
+)
+order by event_seq
 """
 
 

@@ -19,7 +19,7 @@ from dbt.cli.main import dbtRunner
 
 from benchmarks.history import WARMING
 from benchmarks.memory import peak_kib
-from orchestration.dbt import DBT_PROJECT_DIR
+from orchestration.dbt import DBT_PROJECT_DIR, log_level
 from orchestration.load import load_batch
 from orchestration.publish import publish
 from orchestration.settings import Settings
@@ -103,8 +103,15 @@ def _dbt(settings: Settings, options: list[str]) -> dict[str, Any]:
             spans.append((ended - event.data.elapsed, ended))
 
     places = {"--project-dir": DBT_PROJECT_DIR, "--profiles-dir": DBT_PROJECT_DIR, "--target-path": settings.dbt_target}
-    arguments = ["--quiet", "--log-path", str(settings.home / "logs"), "build"]
-    arguments += ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test", *options]
+    arguments = ["--quiet", "--log-path", str(settings.home / "logs"), "--log-level-file", log_level(), "build"]
+    arguments += [
+        "--no-write-json",
+        "--exclude-resource-type",
+        "unit_test",
+        "--exclude-resource-type",
+        "test",
+        *options,
+    ]
     arguments += [str(word) for place in places.items() for word in place]
     os.environ["TRIPLINE_WAREHOUSE"] = str(settings.warehouse_path)
     started = time.perf_counter()
