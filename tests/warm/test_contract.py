@@ -111,6 +111,19 @@ def test_the_event_log_still_opens_a_connection_for_every_statement_in_one_metho
     for used in ("self._db_lock", "self.conn_string_for_shard", "self._initialized_dbs", "self._initdb(engine)"):
         assert used in source, told.format(f"_connect, and expects {used} in it")
     assert parameters(SqliteEventLogStorage._connect) == ["self", "shard"], told.format("_connect")
+    assert parameters(SqliteEventLogStorage.__init__) == ["self", "base_dir", "inst_data"], told.format("__init__")
+
+
+def test_planned_events_are_still_handed_over_at_once_where_the_environment_says_so() -> None:
+    from dagster._core.instance.methods import event_methods
+    from dagster._core.instance.runs import run_domain
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+    told = "event_log.WarmEventLogStorage.store_event_batch rests on {}; it is gone"
+    assert "store_event_batch" in inspect.getsource(event_methods), told.format("handle_new_event")
+    assert "DAGSTER_EVENT_BATCH_SIZE" in inspect.getsource(event_methods), told.format("DAGSTER_EVENT_BATCH_SIZE")
+    assert "DagsterEventBatchMetadata" in inspect.getsource(run_domain), told.format("the batch of planned events")
+    assert parameters(SqliteEventLogStorage.store_event_batch) == ["self", "events"], told.format("store_event_batch")
 
 
 def test_warm_runs_keep_dagsters_history_where_its_default_storage_has_it(tmp_path: Path) -> None:
