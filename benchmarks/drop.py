@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import socket
 import statistics
 import subprocess
@@ -167,7 +168,10 @@ def _drop(landing: Path, user: str) -> float:
         "properties": {"product_id": "sku-1", "price": 300, "quantity": 1},
     }
     draft = landing / f"{user}.tmp"
-    draft.write_text(json.dumps(event) + "\n")
+    with draft.open("w") as file:
+        file.write(json.dumps(event) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # as who renames does; without it both happen in one tick of the kernel's clock
     draft.rename(landing / f"{user}.jsonl")
     return time.time()
 

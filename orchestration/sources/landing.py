@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import time
@@ -66,28 +67,36 @@ def _refuse(error: OSError) -> None:
 
 
 def is_settled(path: Path, settle_seconds: float) -> bool:
-    """Whether nobody can still be writing the file.
+    """Whether nobody can still be writing the file."""
+    return seconds_to_settle(path, settle_seconds) == 0
+
+
+def seconds_to_settle(path: Path, settle_seconds: float) -> float:
+    """How long nobody may touch the file before it may be taken; infinite for one that is gone.
 
     Every write sets mtime and ctime to the same instant; a rename moves ctime alone. So a ctime after the
     mtime means that the last thing that happened to a file with content was not a write: it was put into
-    place whole. All others wait until the ctime, which nobody can set, is `settle_seconds` old.
+    place whole. All others wait until the ctime, which nobody can set, is `settle_seconds` old; so does one that was
+    written and renamed within a single tick of the kernel's clock, some milliseconds.
     """
     try:
         version = Version.of(path)
     except FileNotFoundError:
-        return False
+        return math.inf
     if version.ctime_ns > version.mtime_ns and version.bytes > 0:
-        return True
-    return time.time() - version.ctime_ns / 1e9 >= settle_seconds
+        return 0.0
+    return max(0.0, settle_seconds - (time.time() - version.ctime_ns / 1e9))
 
 
 def settled_files(landing: Path, settle_seconds: float, *, wait: bool) -> tuple[list[Path], list[Path]]:
     """(files that may be taken, files still being written). With `wait`, gives fresh files the time to settle,
     once: a file that is written to for ever must not hold up the others."""
     files = list_files(landing)
-    if wait and not all(is_settled(path, settle_seconds) for path in files):
-        time.sleep(settle_seconds)
-        files = list_files(landing)
+    if wait:
+        waits = [seconds_to_settle(path, settle_seconds) for path in files]
+        if left := max((seconds for seconds in waits if seconds < math.inf), default=0.0):
+            time.sleep(min(left, settle_seconds))
+            files = list_files(landing)
     settled = [path for path in files if is_settled(path, settle_seconds)]
     return settled, [path for path in files if path not in set(settled)]
 
