@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from orchestration.settings import Settings
 from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, move_files, stage_files
 from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
-from orchestration.sources.landing import name_in, settled_files
+from orchestration.sources.landing import Arrivals, name_in, settled_files
 from orchestration.sources.staging import declaration_for
 from orchestration.warehouse import bounded_memory, connect, read_sql
 
@@ -83,16 +83,19 @@ class BatchReport(BaseModel):
         return sum(source.events_superseded for source in self.sources)
 
 
-def waiting_files(settings: Settings, *, wait: bool = False) -> list[Path]:
+def waiting_files(settings: Settings, *, wait: bool = False, arrivals: Arrivals | None = None) -> list[Path]:
     """The files that a batch would take now, by name. With `wait`, files written a moment ago get the time to
-    settle (`settle_seconds`, once). Files of a paused source are not among them.
+    settle (`settle_seconds`, once). With `arrivals`, those that will have settled when a run has started are among
+    them; files of a paused source are not.
 
     Raises ConfigError where a source declaration is wrong.
     """
-    settled, _ = settled_files(settings.landing_path, settings.settle_seconds, wait=wait)
-    if not settled:
+    files, fresh = settled_files(settings.landing_path, settings.settle_seconds, wait=wait)
+    if arrivals is not None:
+        files += arrivals.untouched(fresh)
+    if not files:
         return []
-    return _of_running_sources(settled, read_declarations(settings.sources_path), settings)
+    return _of_running_sources(files, read_declarations(settings.sources_path), settings)
 
 
 def _of_running_sources(paths: list[Path], declarations: list[Declaration], settings: Settings) -> list[Path]:

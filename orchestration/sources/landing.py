@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,42 @@ def settled_files(landing: Path, settle_seconds: float, *, wait: bool) -> tuple[
     return settled, [path for path in files if path not in set(settled)]
 
 
+class Arrivals:
+    """Which files came while somebody looked at the folder, look after look, and were left alone for two looks since.
+
+    Most writers write a file in one go, so a run may be asked for while the file settles: that passes while the run
+    starts, and its batch takes settled files only. What was there at the first look has to settle before, for
+    somebody may be appending to it all day.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[Path, Version] | None = None
+        self._quiet_looks: dict[Path, int] = {}
+
+    def untouched(self, fresh: list[Path]) -> list[Path]:
+        """Those of `fresh` files, which have not settled yet. Called once a look."""
+        before, now = self._before, _versions(fresh)
+        self._before = now
+        if before is None:
+            return []
+        for path, version in now.items():
+            if path not in before:
+                self._quiet_looks[path] = 0
+            elif before[path] != version:
+                self._quiet_looks.pop(path, None)
+            elif path in self._quiet_looks:
+                self._quiet_looks[path] += 1
+        return [path for path in now if self._quiet_looks.get(path, 0) >= 2]
+
+
+def _versions(files: list[Path]) -> dict[Path, Version]:
+    found = {}
+    for path in files:
+        with suppress(FileNotFoundError):
+            found[path] = Version.of(path)
+    return found
+
+
 def content_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -146,4 +183,4 @@ def set_aside(path: Path, landing: Path, version: Version, reason: str) -> str |
     return move_away(path, landing, SET_ASIDE, version)
 
 
-__all__ = ["SEGMENT", "SET_ASIDE", "TAKEN", "Version", "content_hash", "list_files", "settled_files"]
+__all__ = ["SEGMENT", "SET_ASIDE", "TAKEN", "Arrivals", "Version", "content_hash", "list_files", "settled_files"]

@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.load import load_batch, waiting_files
 from orchestration.settings import Settings
+from orchestration.sources.landing import Arrivals
 from orchestration.sources.lines import read_lines
 from orchestration.sources.records import read_records
 from tests.load.conftest import Shop, event
@@ -40,6 +41,33 @@ def test_a_file_being_written_in_place_waits_until_it_is_left_alone(settings: Se
     assert waiting_files(slow(settings)) == []
     quick = settings.model_copy(update={"settle_seconds": 0.2})
     assert names(waiting_files(quick, wait=True)) == ["a.jsonl"]
+
+
+def test_a_run_is_asked_for_while_a_file_that_just_came_settles_and_its_batch_waits_for_that(shop: Shop) -> None:
+    settings, arrivals = shop.settings.model_copy(update={"settle_seconds": 0.5}), Arrivals()
+    assert waiting_files(settings, arrivals=arrivals) == []
+    shop.drop("a.jsonl", [event("m1")])
+    os.utime(settings.landing_path / "a.jsonl")  # written in place, as far as anybody can tell
+    assert [names(waiting_files(settings, arrivals=arrivals)) for _ in range(3)] == [[], [], ["a.jsonl"]]
+    assert waiting_files(settings) == [], "it has not settled yet"
+    assert load_batch(settings.warehouse_path, settings).files_taken == ["a.jsonl"]
+
+
+def test_no_run_is_asked_for_a_file_that_somebody_goes_on_appending_to(settings: Settings) -> None:
+    path = settings.landing_path / "a.jsonl"
+    path.write_text("{}\n")
+    there_before, comes_meanwhile = Arrivals(), Arrivals()
+    path.unlink()
+    assert waiting_files(slow(settings), arrivals=comes_meanwhile) == []
+    path.write_text("{}\n")
+    for _ in range(3):
+        with path.open("a") as file:
+            file.write("{}\n")
+        for arrivals in (there_before, comes_meanwhile):
+            assert waiting_files(slow(settings), arrivals=arrivals) == []
+    for _ in range(3):
+        for arrivals in (there_before, comes_meanwhile):
+            assert waiting_files(slow(settings), arrivals=arrivals) == [], "it has to settle"
 
 
 def test_an_old_modification_time_does_not_hide_a_fresh_write(settings: Settings) -> None:

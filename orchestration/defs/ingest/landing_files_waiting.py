@@ -5,6 +5,7 @@ import dagster as dg
 from orchestration.dagster_names import BATCH_JOB
 from orchestration.load import waiting_files
 from orchestration.settings import get_settings
+from orchestration.sources.landing import Arrivals
 from orchestration.ticks import busy_reason, files_hash, patiently, run_request
 
 
@@ -14,9 +15,10 @@ def landing_files_waiting_sensor(context: dg.SensorEvaluationContext) -> dg.RunR
     """Looks into the landing folder, again and again until something waits there or the tick is over. The key is made
     of the names, sizes and times of change of what waits."""
     settings = get_settings()
+    arrivals = Arrivals()
 
     def look() -> dg.RunRequest | dg.SkipReason:
-        files = waiting_files(settings)
+        files = waiting_files(settings, arrivals=arrivals)
         if not files:
             return dg.SkipReason(f"nothing waits in {settings.landing_path}")
         if busy := busy_reason(context.instance, BATCH_JOB):
