@@ -65,13 +65,13 @@ def measure(rounds: int, configuration: str = "warm") -> dict[str, Any]:
         settings.landing_path.mkdir(parents=True)
         module = CONFIGURATIONS[configuration](settings)
         with local_platform(settings.home) as platform:
-            command, environment = dev_command(settings, port=_free_port())
+            command, environment = dev_command(settings, port=free_port())
             command[command.index("-m") + 1] = module
             log = (settings.home / "dagster.log").open("wb")
             with warmed(settings, environment, log):
                 dagster = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
                 try:
-                    _round(settings, platform, dagster)
+                    drop_round(settings, platform, dagster)
                     idle = _idle_cpu(settings)
                     times = [_costed_round(settings, platform, dagster, idle) for _ in range(rounds)]
                 finally:
@@ -134,18 +134,18 @@ def _costed_round(
 ) -> tuple[dict[str, float], float]:
     """Parts in seconds, and processor seconds of all that runs on this home, less what it takes when idle."""
     before, started = cpu_seconds(settings.dagster_path), time.monotonic()
-    parts = _round(settings, platform, dagster)
+    parts = drop_round(settings, platform, dagster)
     spent = cpu_seconds(settings.dagster_path) - before
     return parts, spent - idle * (time.monotonic() - started)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _round(settings: Settings, platform: CampaignPlatform, dagster: subprocess.Popen[bytes]) -> dict[str, float]:
+def drop_round(settings: Settings, platform: CampaignPlatform, dagster: subprocess.Popen[bytes]) -> dict[str, float]:
     """Seconds of each part up to the delivery, in their order. Back when the run has ended."""
     user = f"user-{uuid.uuid4().hex[:12]}"
     dropped = _drop(settings.landing_path, user)
