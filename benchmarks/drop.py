@@ -109,8 +109,13 @@ def _documented(settings: Settings) -> str:
     return "benchmarks.documented"
 
 
+def _in_worker(settings: Settings) -> str:
+    """Warm, with dbt in the run's own process."""
+    return "benchmarks.in_worker"
+
+
 # Each writes what its dagster.yaml needs, and names the module of the definitions.
-CONFIGURATIONS = {"documented": _documented, "in_process": _in_process, "warm": _warm}
+CONFIGURATIONS = {"documented": _documented, "in_process": _in_process, "in_worker": _in_worker, "warm": _warm}
 
 
 def _write_yaml(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from benchmarks.drop import CONFIGURATIONS, measure
 TITLES = {
     "documented": "default launcher, a process for each step, dbt's command",
     "in_process": "as documented, but all steps in one process",
+    "in_worker": "warm, but dbt in the run's own process",
     "warm": "as `make dev`: run and dbt forked from the template",
 }
 

@@ -112,7 +112,7 @@ def _names(project: DbtProject, manifest: Any) -> set[str]:
 
 def refusal(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
     """Why a command has to go to the real dbt; None where the manifest that is held is the right one for it."""
-    held = _held_for(arguments, environment)
+    held = held_for(arguments, environment)
     if held is None:
         return "no manifest of this project is held"
     words = {word.split("=")[0] for word in arguments}
@@ -130,7 +130,7 @@ def refusal(arguments: Sequence[str], environment: Mapping[str, str]) -> str | N
     return None
 
 
-def _held_for(arguments: Sequence[str], environment: Mapping[str, str]) -> Held | None:
+def held_for(arguments: Sequence[str], environment: Mapping[str, str]) -> Held | None:
     folder = _option("--project-dir", arguments) or environment.get("DBT_PROJECT_DIR")
     return _held.get(_absolute(folder)) if folder else None
 
@@ -157,7 +157,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str, d
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    held = _held_for(arguments, environment)
+    held = held_for(arguments, environment)
     try:
         done = _invoke(arguments, held.manifest if held else None)
     finally:
