@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, 
 from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
 from orchestration.sources.landing import Arrivals, name_in, settled_files
 from orchestration.sources.staging import declaration_for
-from orchestration.warehouse import bounded_memory, connect, read_sql
+from orchestration.warehouse import bound_memory, bounded_memory, connect, read_sql
 
 # A replay that has read no event yet knows nothing of its data's time; any later clock would hold it back.
 NO_TIME = datetime(1970, 1, 1)
@@ -132,6 +132,10 @@ def load_batch(
             report = _write(connection, staged, declarations, settings, replay, started_at)
         finally:
             connection.execute(read_sql("load_end"))
+        if isinstance(warehouse, Path) and report.events_read <= FEW_EVENTS:
+            # Closing writes the file, and now and then a whole row group, at the memory of a large batch.
+            with suppress(duckdb.OutOfMemoryException):
+                bound_memory(connection)
     problems = move_files(staged, report.batch_id, settings.landing_path)
     return report.model_copy(update={"files_not_moved": _notes(problems)})
 

@@ -51,14 +51,20 @@ def connect(
         connection.close()
 
 
-@contextmanager
-def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Within the block DuckDB takes at most so much: by itself it keeps what it read until four fifths of the machine
-    are full, so that what a batch takes would grow with history."""
+def bound_memory(connection: duckdb.DuckDBPyConnection) -> str:
+    """From now on DuckDB takes at most so much: by itself it keeps what it read until four fifths of the machine are
+    full, so that what a batch takes would grow with history. Returns the limit that was."""
     threads, before = connection.execute(
         "select current_setting('threads'), current_setting('memory_limit')"
     ).fetchall()[0]
     connection.execute(f"set memory_limit = '{MEMORY_MIB_PER_THREAD * threads}MiB'")
+    return str(before)
+
+
+@contextmanager
+def bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """`bound_memory` within the block."""
+    before = bound_memory(connection)
     try:
         yield
     finally:
