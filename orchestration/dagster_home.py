@@ -11,6 +11,7 @@ import yaml
 
 from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.warm.places import EVENTS_AT_ONCE
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 # What a run is made of. A change of any file there is a change of what the next run does.
@@ -127,6 +128,7 @@ def dev_command(settings: Settings, host: str = "127.0.0.1", port: int = 3000) -
     dagster = Path(sys.executable).with_name("dagster")
     command = [str(dagster), "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port)]
     environment = {
+        **EVENTS_AT_ONCE,
         **os.environ,
         "DAGSTER_HOME": str(ready_dagster_home(settings)),
         **settings.place_variables,

@@ -24,7 +24,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
-EVENTS_AT_ONCE = 1000
+from orchestration.warm.places import EVENTS_AT_ONCE
 
 
 class _Kept:
@@ -84,8 +84,9 @@ class WarmEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> WarmEventLogStorage:
-        # Whoever creates a run tells of each asset and check that it plans; only with this set are they told at once.
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_AT_ONCE))
+        # Where Dagster was started by hand, before it launches anything.
+        for name, value in EVENTS_AT_ONCE.items():
+            os.environ.setdefault(name, value)
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:

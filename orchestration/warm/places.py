@@ -20,6 +20,9 @@ FOLDER = "warm"
 LONGEST_SOCKET_PATH = 100  # bytes: sun_path has 108 on Linux, with the zero at its end
 OLD_LAUNCH_SECONDS = 86_400
 FALLBACK = "last_fallback.json"
+# In the environment of every Dagster process on a home of ours, or it would not be that of the template: Dagster then
+# hands over at once what it tells of a new run.
+EVENTS_AT_ONCE = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
 
 class DbtProject(BaseModel):
