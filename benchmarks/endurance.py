@@ -82,8 +82,8 @@ def endure(batches: int, every: int, console: Console) -> dict[str, Any]:
 
 
 def _figures(home: Path) -> dict[str, float]:
-    """MiB and open files of each process that stays; of the memory what it has for itself alone, for a template
-    shares with its forks."""
+    """Resident MiB and open files of each process that stays. Of several with one command line that is the first, the
+    template and not its forks."""
     figures: dict[str, float] = {"processes": 0}
     for process in of_home(home, "cmdline"):
         figures["processes"] += 1
@@ -91,7 +91,7 @@ def _figures(home: Path) -> dict[str, float]:
         role = next((role for role, word in ROLES.items() if word in words), None)
         if role is not None and f"{role} MiB" not in figures:
             with suppress(psutil.Error):
-                figures[f"{role} MiB"] = process.memory_full_info().uss / 2**20
+                figures[f"{role} MiB"] = process.memory_info().rss / 2**20
                 figures[f"{role} open files"] = process.num_fds()
     return figures
 
