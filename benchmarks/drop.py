@@ -176,7 +176,7 @@ def _drop(landing: Path, user: str) -> float:
     with draft.open("w") as file:
         file.write(json.dumps(event) + "\n")
         file.flush()
-        os.fsync(file.fileno())  # as who renames does; without it both happen in one tick of the kernel's clock
+        os.fsync(file.fileno())  # as who renames does, so that nothing is lost
     draft.rename(landing / f"{user}.jsonl")
     return time.time()
 
