@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -142,7 +143,8 @@ class HttpClient:
             return False
         return True if error.retry_after is None else error.retry_after
 
-    def _take_turn(self, request: Request, call: _Call) -> None:
+    @contextmanager
+    def _turn(self, request: Request, call: _Call) -> Iterator[None]:
         """Waits until the limits allow a request, and until the platform does where it asked for a pause."""
         left = self._limiter.paused_seconds()
         if left > self._patience(call):
@@ -150,7 +152,9 @@ class HttpClient:
         if left > 0:
             time.sleep(left)
             self.traffic.count(waited=left)
-        call.waited += left + self._limiter.acquire(request.scope)
+        with self._limiter.turn(request.scope) as waited:
+            call.waited += left + waited
+            yield
 
     def _attempt(self, request: Request, call: _Call, *, is_retry: bool) -> Answer:
         answer, verdict = self._exchange(request, call, is_retry=is_retry)
@@ -174,12 +178,12 @@ class HttpClient:
     def _exchange(self, request: Request, call: _Call, *, is_retry: bool) -> tuple[Answer, Verdict]:
         """One attempt; two where the token had expired, whether or not the attempts are used up."""
         for is_second in (False, True):
-            self._take_turn(request, call)
-            headers = self.authorize(request)
-            started = time.monotonic()
-            self.traffic.count(requests=1, retries=int(is_retry or is_second))
-            answer = self._once(request, headers)
-            self.traffic.count(latency=time.monotonic() - started)
+            with self._turn(request, call):
+                headers = self.authorize(request)
+                started = time.monotonic()
+                self.traffic.count(requests=1, retries=int(is_retry or is_second))
+                answer = self._once(request, headers)
+                self.traffic.count(latency=time.monotonic() - started)
             verdict = self._judge(answer)
             if verdict.wait:
                 self._limiter.pause(verdict.wait)

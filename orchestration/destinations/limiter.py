@@ -2,14 +2,18 @@
 
 An account-wide window of n requests is used at n evenly spaced ones (GCRA), not as n at once and a wait: a platform
 counts at the moment of arrival, and what the network bunches together must not look like more than n in any window.
-HEADROOM and JITTER_SECONDS are what that jitter may take; they cost so much of the throughput.
+HEADROOM and JITTER_SECONDS are what that jitter may take; they cost so much of the throughput. What is held up for
+longer is met by counting: a request may have arrived at any moment until it was answered, so it counts as one of the
+window's n until a window after its answer, and no request departs that would be one too many even then.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from pyrate_limiter import GCRA, Limiter, Rate, StateBucket
 
@@ -28,6 +32,7 @@ class RateLimiter:
         self._traffic = traffic
         self._not_before = 0.0
         self._lock = threading.Lock()
+        self._windows = [(limit.scope, Window(limit)) for limit in limits]
         scopes = {limit.scope for limit in limits}
         self._limiters = {scope: _limiter([one for one in limits if one.scope == scope], share) for scope in scopes}
 
@@ -40,15 +45,63 @@ class RateLimiter:
         with self._lock:
             return max(self._not_before - time.monotonic(), 0.0)
 
-    def acquire(self, scope: str = "") -> float:
-        """Blocks until a request may go out; returns the seconds that took."""
+    @contextmanager
+    def turn(self, scope: str = "") -> Iterator[float]:
+        """Around one request and its answer: blocks until it may depart, yields the seconds that took."""
         started = time.monotonic()
         for name in dict.fromkeys(("", scope)):
             if name in self._limiters:
                 self._limiters[name].try_acquire(name or "all")
-        waited = time.monotonic() - started
-        self._traffic.count(waited=waited)
-        return waited
+        with ExitStack() as held:
+            for name, window in self._windows:
+                if name in ("", scope):
+                    held.enter_context(window.place())
+            waited = time.monotonic() - started
+            self._traffic.count(waited=waited)
+            yield waited
+
+
+class Window:
+    """Counts the requests that the platform may have seen in the last `limit.seconds`, late ones too.
+
+    Half the shortest round trip is taken off the time a place is held after the answer: the answer had a way to go,
+    and so has the next request. (All of it would be too much where its two halves are not short at the same time.)
+    """
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._answered: deque[float] = deque()
+        self._shortest = limit.seconds
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the window's `limit.requests`, held until its answer and for a window after it."""
+        with self._changed:
+            while (wait := self._wait_seconds()) != 0.0:
+                self._changed.wait(wait)
+            self._in_flight += 1
+        departed = time.monotonic()
+        try:
+            yield
+        finally:
+            answered = time.monotonic()
+            with self._changed:
+                self._in_flight -= 1
+                self._answered.append(answered)
+                self._shortest = min(self._shortest, answered - departed)
+                self._changed.notify_all()
+
+    def _wait_seconds(self) -> float | None:
+        """0 where a place is free; None where only an answer can free one."""
+        held = self._limit.seconds - self._shortest / 2
+        now = time.monotonic()
+        while self._answered and self._answered[0] + held <= now:
+            self._answered.popleft()
+        if self._in_flight + len(self._answered) < self._limit.requests:
+            return 0.0
+        return self._answered[0] + held - now if self._answered else None
 
 
 def strictest(limits: Sequence[RateLimit]) -> RateLimit:
