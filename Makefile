@@ -4,20 +4,25 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SQL_TEMPLATES = $(shell grep -l '{%' orchestration/sql/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench bench-latency lint lock clean
+.PHONY: help setup demo demo-shop test dev bench bench-latency lint lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Tripline needs Python 3.11 (no $(PYTHON) found); name yours with: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
-	@echo "Setting up $(VENV) from requirements.lock (about a minute, once)…"
+	@echo "Setting up $(VENV) from requirements.lock (half a minute, once)…"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@awk '/^uv==/ { found = 1 } found { print } found && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock
+	@# uv does not read pip's own configuration, which may name a company's mirror.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock \
+		|| $(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 setup: $(STAMP) ## the virtual environment, from the lock file
@@ -30,6 +35,9 @@ test: $(STAMP) lint ## every test
 
 dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, with events arriving
 	@$(BIN)/tripline dev
+
+demo-shop: $(STAMP) ## a shop on http://127.0.0.1:8092/shop/ whose visitor you are, with everything behind it
+	@$(BIN)/tripline dev --rate 0 --shop
 
 bench: $(STAMP) ## the measurements
 	$(BIN)/python -m benchmarks

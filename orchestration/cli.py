@@ -155,14 +155,27 @@ def demo(
 
 
 @app.command()
+def collect(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="8092 unless told; 0 takes a free one.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Take events over HTTP (Segment's API, CloudEvents, Snowplow trackers): on disk before they are acknowledged."""
+    from orchestration.commands.collect import run
+
+    run(out, host=host, port=port, is_quiet=quiet)
+
+
+@app.command()
 def dev(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI on 127.0.0.1.")] = 3000,
     rate: Annotated[float, typer.Option(min=0, help="Simulated events per second; 0 for none.")] = 5.0,
+    shop: Annotated[bool, typer.Option("--shop", help="Serve the demo shop, whose visitor you are.")] = False,
 ) -> None:
-    """The Dagster UI with schedule and sensors on, events arriving, and a local campaign platform."""
+    """The Dagster UI with schedule and sensors on, events arriving, the collector, and a local campaign platform."""
     from orchestration.commands.dev import run
 
-    run(out, port=port, rate=rate)
+    run(out, port=port, rate=rate, has_shop=shop)
 
 
 @app.command()

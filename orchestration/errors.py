@@ -7,6 +7,7 @@ TriplineError
 ├── WarehouseLocked        another process holds the warehouse                      retry: by itself, soon
 ├── WarehouseMismatch      the warehouse was written by another version             retry: after `tripline upgrade`
 ├── BuildFailed            dbt ended with an error                                  retry: by itself, next batch
+├── SpoolFull              the collector cannot put an event on disk                retry: by itself, soon
 └── DeliveryError          a destination did not take what was sent
     ├── PermanentDeliveryError   this request will never be taken                   retry: never
     │   └── RequestTooLarge      fewer rows at once might be                        retry: never as it is
@@ -61,6 +62,11 @@ class WarehouseMismatch(TriplineError):
 class BuildFailed(TriplineError):
     retry = True
     exit_code = 4
+
+
+class SpoolFull(TriplineError):
+    retry = True
+    exit_code = 75
 
 
 class DeliveryError(TriplineError):

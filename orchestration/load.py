@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestration.settings import Settings
 from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, move_files, stage_files
-from orchestration.sources.declarations import SEGMENT, Declaration, read_declarations
+from orchestration.sources.declarations import SEGMENT, Source, read_declarations
 from orchestration.sources.landing import Arrivals, name_in, settled_files
 from orchestration.sources.staging import declaration_for
 from orchestration.warehouse import bound_memory, bounded_memory, connect, read_sql
@@ -98,7 +98,7 @@ def waiting_files(settings: Settings, *, wait: bool = False, arrivals: Arrivals 
     return _of_running_sources(files, read_declarations(settings.sources_path), settings)
 
 
-def _of_running_sources(paths: list[Path], declarations: list[Declaration], settings: Settings) -> list[Path]:
+def _of_running_sources(paths: list[Path], declarations: list[Source], settings: Settings) -> list[Path]:
     if not any(declaration.is_paused for declaration in declarations):
         return paths
     claims = {path: declaration_for(path, name_in(settings.landing_path, path), declarations) for path in paths}
@@ -152,7 +152,7 @@ def _connected(warehouse: duckdb.DuckDBPyConnection | Path, settings: Settings) 
 def _write(
     connection: duckdb.DuckDBPyConnection,
     staged: BatchFiles,
-    declarations: list[Declaration],
+    declarations: list[Source],
     settings: Settings,
     replay: bool,
     started_at: datetime,
@@ -234,7 +234,7 @@ def _find_copies(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(read_sql("load_copies"))
 
 
-def _write_sources(connection: duckdb.DuckDBPyConnection, declarations: list[Declaration]) -> None:
+def _write_sources(connection: duckdb.DuckDBPyConnection, declarations: list[Source]) -> None:
     names = [SEGMENT, *(declaration.name for declaration in declarations)]
     paused = [False, *(declaration.is_paused for declaration in declarations)]
     _run(connection, "load_write_sources", {"names": names, "paused": paused})

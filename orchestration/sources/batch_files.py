@@ -9,7 +9,7 @@ import duckdb
 
 from orchestration.errors import InputError
 from orchestration.settings import Settings
-from orchestration.sources.declarations import SEGMENT, Declaration
+from orchestration.sources.declarations import SEGMENT, Source
 from orchestration.sources.landing import TAKEN, Version, content_hash, move_away, name_in, set_aside
 from orchestration.sources.staging import declaration_for, stage_file
 from orchestration.warehouse import read_sql
@@ -37,7 +37,7 @@ class BatchFiles:
 
 
 def stage_files(
-    connection: duckdb.DuckDBPyConnection, paths: list[Path], declarations: list[Declaration], settings: Settings
+    connection: duckdb.DuckDBPyConnection, paths: list[Path], declarations: list[Source], settings: Settings
 ) -> BatchFiles:
     """Fills the temporary tables load_records and load_files. No transaction is open: an unreadable file would
     end it."""
@@ -59,7 +59,7 @@ def _stage_one(
     connection: duckdb.DuckDBPyConnection,
     path: Path,
     name: str,
-    declarations: list[Declaration],
+    declarations: list[Source],
     files: BatchFiles,
     in_batch: dict[str, str],
 ) -> None:
@@ -92,7 +92,7 @@ def _stage_one(
 
 
 def _stage_whole(
-    connection: duckdb.DuckDBPyConnection, path: Path, index: int, declaration: Declaration | None
+    connection: duckdb.DuckDBPyConnection, path: Path, index: int, declaration: Source | None
 ) -> str | None:
     try:
         stage_file(connection, path, index, declaration)

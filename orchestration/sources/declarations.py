@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orchestration.errors import ConfigError
+from orchestration.sources.collected import SOURCE_NAME, CollectedSource
 
 SHIPPED_DIR = Path(__file__).parent
 SEGMENT = "segment"
@@ -42,7 +43,8 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=SOURCE_NAME)
+    kind: Literal["files"] = "files"
     files: list[str] = Field(min_length=1)
     format: Format
     is_paused: bool = False
@@ -120,6 +122,10 @@ class Declaration(BaseModel):
         return tree
 
 
+Source = Declaration | CollectedSource
+KINDS: dict[str, type[Declaration] | type[CollectedSource]] = {"files": Declaration, "collector": CollectedSource}
+
+
 def check_expression(expression: str) -> None:
     """Raises ValueError unless `expression` is one DuckDB expression, by DuckDB's own parser."""
     parsed = json.loads(_parse(f"select try({expression}\n)"))
@@ -146,14 +152,14 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def read_declarations(own_dir: Path | None) -> list[Declaration]:
+def read_declarations(own_dir: Path | None) -> list[Source]:
     """All declarations, a project's own first (they also replace a shipped one of the same name), then by name.
 
     Raises ConfigError naming file and line.
     """
-    found: dict[str, Declaration] = {}
+    found: dict[str, Source] = {}
     for folder in (own_dir, SHIPPED_DIR):
-        here: dict[str, Declaration] = {}
+        here: dict[str, Source] = {}
         for path in _yaml_files(folder):
             declaration = read_declaration(path)
             if declaration.name in here:
@@ -171,7 +177,7 @@ def _yaml_files(folder: Path | None) -> Iterator[Path]:
         yield from sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
 
 
-def read_declaration(path: Path) -> Declaration:
+def read_declaration(path: Path) -> Source:
     """Raises ConfigError naming the file, the line and the key."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -183,8 +189,12 @@ def read_declaration(path: Path) -> Declaration:
         raise ConfigError(f"{path}{where}: not YAML: {error}", "mend the file") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}, line 1: a source declaration is a map", "start with `name:`")
+    kind = content.get("kind", "files")
+    if kind not in KINDS:
+        line = _line_of(root, ["kind"])
+        raise ConfigError(f"{path}, line {line}, kind: {kind!r} is none of {', '.join(KINDS)}", "name one of them")
     try:
-        return Declaration.model_validate({**content, "path": path})
+        return KINDS[kind].model_validate({**content, "path": path})
     except ValidationError as error:
         first = error.errors()[0]
         location = [str(part) for part in first["loc"]]

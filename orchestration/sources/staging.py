@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from orchestration.errors import InputError
 from orchestration.sources.blocks import read_blocks
-from orchestration.sources.declarations import Declaration
+from orchestration.sources.collected import CollectedSource, source_of_slice
+from orchestration.sources.declarations import Declaration, Source
 from orchestration.sources.lines import read_lines
 from orchestration.sources.records import read_header, read_records
 from orchestration.warehouse import read_sql
@@ -37,10 +38,17 @@ def format_of(file_name: str) -> str | None:
     return None if known == "parquet" and name.endswith(".gz") else known
 
 
-def declaration_for(path: Path, file_name: str, declarations: list[Declaration]) -> Declaration | None:
-    """The first declaration that claims the file; None is the built-in source `segment`."""
+def declaration_for(path: Path, file_name: str, declarations: list[Source]) -> Source | None:
+    """The first declaration that claims the file; None is the built-in source `segment`.
+
+    A slice of the collector is its source's, whatever patterns others declare, and also where nobody declares that
+    source any more.
+    """
+    if collected := source_of_slice(file_name):
+        named = [one for one in declarations if isinstance(one, CollectedSource) and one.name == collected]
+        return named[0] if named else CollectedSource(name=collected, kind="collector")
     for declaration in declarations:
-        if not declaration.claims(file_name):
+        if isinstance(declaration, CollectedSource) or not declaration.claims(file_name):
             continue
         if not declaration.with_columns:
             return declaration
@@ -65,17 +73,17 @@ def _has_columns(path: Path, declaration: Declaration) -> bool:
     return set(declaration.with_columns) <= set(names)
 
 
-def stage_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, file_index: int, declaration: Declaration | None
-) -> None:
+def stage_file(connection: duckdb.DuckDBPyConnection, path: Path, file_index: int, declaration: Source | None) -> None:
     """Adds the file's records to load_records.
 
     Raises InputError where the file as a whole cannot be read; what it added until then is the caller's to delete.
     """
     file_format = declaration.format if declaration else format_of(path.name)
     try:
-        if file_format == "jsonl":
-            _stage_lines(connection, path, file_index, declaration)
+        if isinstance(declaration, CollectedSource):
+            _stage_lines(connection, path, file_index, None, "load_collected")
+        elif file_format == "jsonl":
+            _stage_lines(connection, path, file_index, declaration, "load_lines")
         elif file_format == "csv":
             _stage_csv(connection, path, file_index, declaration)
         elif file_format == "parquet":
@@ -97,12 +105,16 @@ def stage_file(
 
 
 def _stage_lines(
-    connection: duckdb.DuckDBPyConnection, path: Path, file_index: int, declaration: Declaration | None
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    file_index: int,
+    declaration: Declaration | None,
+    wire_lines: str,
 ) -> None:
     for chunk in read_lines(path):
         connection.register("load_chunk", chunk)
         if declaration is None:
-            connection.execute(read_sql("load_lines"), {"file_index": file_index})
+            connection.execute(read_sql(wire_lines), {"file_index": file_index})
             continue
         connection.execute(read_sql("load_bad_lines"), {"file_index": file_index})
         columns, usable = "cast(line as json) as line", "is_utf8 and load_is_json(line)"

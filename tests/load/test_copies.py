@@ -128,5 +128,5 @@ def test_what_is_declared_is_recorded_with_each_batch(shop: Shop) -> None:
     shop.drop("a.jsonl", [event("m")])
     shop.load()
     assert shop.rows("select * from raw.sources order by 1") == [
-        ("google_merch_store", False), ("otto", False), ("segment", False),
+        ("google_merch_store", False), ("otto", False), ("segment", False), ("site", False),
     ]  # fmt: skip

@@ -113,7 +113,7 @@ def test_the_files_of_a_paused_source_wait(shop: Shop) -> None:
 def test_an_own_declaration_replaces_the_shipped_one_of_its_name(shop: Shop) -> None:
     shop.declare((SHIPPED_DIR / "otto.yml").read_text() + "is_paused: true\n")
     paused = {declaration.name: declaration.is_paused for declaration in read_declarations(shop.settings.sources_path)}
-    assert paused == {"otto": True, "google_merch_store": False}
+    assert paused == {"otto": True, "google_merch_store": False, "site": False}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Sources whose events come through the collector: slices of JSON Lines in a folder of their own under landing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+COLLECTED = "collected"
+SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class CollectedSource(BaseModel):
+    """One declared source of kind `collector`.
+
+    `origins` are the web pages that may send from a browser (`https://shop.example`, `http://localhost:*`, or `*` for
+    all). `events_per_second` is what each write key may send for long; ten seconds of it at once. `tracking_plan` is a
+    file of JSON Schemas by event name, relative to the declaration.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=SOURCE_NAME)
+    kind: Literal["collector"]
+    format: ClassVar[str] = "jsonl"
+    is_paused: bool = False
+    origins: list[str] = []
+    events_per_second: float = Field(default=1_000.0, gt=0)
+    tracking_plan: Path | None = None
+    on_violation: Literal["quarantine", "flag"] = "quarantine"
+    path: Path = Path()
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_are_no_urls(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            scheme, _, host = origin.partition("://")
+            if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host):
+                raise ValueError(f"{origin!r} is no origin; one is spelled https://shop.example, or '*' for all")
+        return value
+
+    def claims(self, file_name: str) -> bool:
+        return source_of_slice(file_name) == self.name
+
+
+def source_of_slice(file_name: str) -> str | None:
+    """The source whose slice a file is, by its name relative to the landing folder; None for other files."""
+    parts = file_name.split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == COLLECTED and re.fullmatch(SOURCE_NAME, parts[1]) else None

@@ -1,0 +1,132 @@
+"""A collector as people run it, `tripline collect`, on a home and a port of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestration.load import BatchReport, load_batch
+from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.sources.landing import list_files
+from orchestration.warehouse import connect
+
+KEY, OTHER_KEY = "test-key-of-the-site", "test-key-of-the-app"
+KEYS = {"site": [KEY], "app": [OTHER_KEY]}
+APP = "name: app\nkind: collector\norigins: ['https://app.example']\n"
+
+
+class Running:
+    """A collector process. `output` is what it has printed so far."""
+
+    def __init__(self, settings: Settings, variables: Mapping[str, str]) -> None:
+        self.settings = settings
+        environment = {**os.environ, **settings.place_variables, "TRIPLINE_SETTLE_SECONDS": "0", **variables}
+        command = [str(Path(sys.executable).with_name("tripline")), "collect", "--port", "0"]
+        self.process = subprocess.Popen(
+            command, cwd=PROJECT_DIR, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.output: list[str] = []
+        self._listening = threading.Event()
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._listening.wait(30) and self.url, "".join(self.output)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            if line.startswith("collector ") and "http" in line:
+                self.url = line.split()[1]
+                self._listening.set()
+        self._listening.set()
+
+    def post(self, path: str, body: Any = None, key: str | None = KEY, **more: Any) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        auth = (key, "") if key else None
+        headers = {"content-type": "application/json", **more.pop("headers", {})}
+        return httpx.post(self.url + path, content=content, auth=auth, headers=headers, timeout=30, **more)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        code = self.process.wait(timeout=30)
+        self._reader.join(timeout=10)
+        return code
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings.all_in(tmp_path).model_copy(update={"settle_seconds": 0.0})
+    settings.landing_path.mkdir(parents=True)
+    settings.sources_path.mkdir(parents=True)
+    (settings.sources_path / "app.yml").write_text(APP)
+    (tmp_path / "write_keys.yml").write_text(json.dumps(KEYS))
+    return settings
+
+
+Start = Callable[..., Running]
+
+
+@contextmanager
+def starting(settings: Settings) -> Iterator[Start]:
+    started: list[Running] = []
+
+    def start(**variables: str) -> Running:
+        started.append(Running(settings, {f"TRIPLINE_COLLECTOR_{name.upper()}": v for name, v in variables.items()}))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for running in started:
+            running.process.kill()
+            running.process.wait()
+
+
+@pytest.fixture
+def start(settings: Settings) -> Iterator[Start]:
+    with starting(settings) as start:
+        yield start
+
+
+@pytest.fixture
+def collector(start: Start) -> Running:
+    return start(slice_seconds="0.1")
+
+
+def event(message_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "messageId": message_id,
+        "userId": "ada",
+        "event": "Product Viewed",
+        "timestamp": "2026-11-24T10:00:00Z",
+        "properties": {"product_id": "sku-1", "price": 79.9},
+        **fields,
+    }
+
+
+def load_all(settings: Settings) -> BatchReport:
+    """Loads what the collector has put into place; waits for its last slice."""
+    open_slices = settings.landing_path / ".collecting"
+    deadline = time.monotonic() + 10
+    while any(open_slices.glob("*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return load_batch(settings.warehouse_path, settings, files=list_files(settings.landing_path))
+
+
+def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    with connect(settings.warehouse_path, wait_seconds=10) as connection:
+        return connection.execute(sql).fetchall()
