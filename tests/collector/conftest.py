@@ -118,11 +118,11 @@ def event(message_id: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def load_all(settings: Settings) -> BatchReport:
-    """Loads what the collector has put into place; waits for its last slice."""
+def load_all(settings: Settings, *, wait: bool = True) -> BatchReport:
+    """Loads what the collector has put into place; with `wait`, its last slice too."""
     open_slices = settings.landing_path / ".collecting"
     deadline = time.monotonic() + 10
-    while any(open_slices.glob("*.jsonl")) and time.monotonic() < deadline:
+    while wait and any(open_slices.glob("*.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.02)
     return load_batch(settings.warehouse_path, settings, files=list_files(settings.landing_path))
 
