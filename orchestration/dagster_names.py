@@ -24,6 +24,9 @@ RAW_TABLES = {
     "load_batches": "One row per batch and source: counts, and how far the source is complete.",
     "loaded_files": "Which files were taken, by content, and which were set aside.",
     "sources": "What is declared, as of the last batch.",
+    "stream_positions": "Up to where each partition of a stream was read: where the next batch goes on.",
+    "stream_messages": "Key, headers and time of each message of a stream.",
+    "stream_gaps": "Messages that were gone before they were read.",
 }
 RAW_EVENTS = dg.AssetKey(["raw", "events"])
 FIRINGS = dg.AssetKey(["triggers", "trigger_firings"])

@@ -9,78 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
 
+from orchestration.load_report import BatchReport, FileNote, SourceReport, StreamNote
 from orchestration.settings import Settings
 from orchestration.sources.batch_files import BatchFile, BatchFiles, loaded_as, move_files, stage_files
 from orchestration.sources.declarations import SEGMENT, Source, read_declarations
 from orchestration.sources.landing import Arrivals, name_in, settled_files
 from orchestration.sources.staging import declaration_for
+from orchestration.sources.stream_batch import BatchStreams, assert_unmoved, stage_streams
 from orchestration.warehouse import bound_memory, bounded_memory, connect, read_sql
 
 # A replay that has read no event yet knows nothing of its data's time; any later clock would hold it back.
 NO_TIME = datetime(1970, 1, 1)
 FEW_EVENTS = 100_000  # as the builds' own bound, micro_batch_events in dbt_project.yml
-
-
-class SourceReport(BaseModel):
-    """One row of raw.load_batches: events_read = events_loaded + events_duplicate + events_quarantined."""
-
-    model_config = ConfigDict(frozen=True)
-
-    source_name: str
-    files: int
-    events_read: int
-    events_loaded: int
-    events_duplicate: int
-    events_quarantined: int
-    events_superseded: int
-    complete_through: datetime | None
-
-
-class FileNote(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    file_name: str
-    reason: str
-
-
-class BatchReport(BaseModel):
-    """What a batch did. `batch_id` and `clock_at` are None where no file was loaded, and then nothing was written
-    but notes about files. Times are UTC without zone."""
-
-    model_config = ConfigDict(frozen=True)
-
-    batch_id: int | None = None
-    clock_at: datetime | None = None
-    is_replay: bool = False
-    sources: list[SourceReport] = []
-    quarantined: dict[str, int] = {}  # by reason
-    files_taken: list[str] = []
-    files_set_aside: list[FileNote] = []  # could not be read, moved to .set_aside/
-    files_known: list[FileNote] = []  # content that is loaded already, not loaded again
-    files_left: list[FileNote] = []  # still where they were, for a later batch
-    files_not_moved: list[FileNote] = []  # done with, but still in the landing folder
-
-    @property
-    def events_read(self) -> int:
-        return sum(source.events_read for source in self.sources)
-
-    @property
-    def events_loaded(self) -> int:
-        return sum(source.events_loaded for source in self.sources)
-
-    @property
-    def events_duplicate(self) -> int:
-        return sum(source.events_duplicate for source in self.sources)
-
-    @property
-    def events_quarantined(self) -> int:
-        return sum(source.events_quarantined for source in self.sources)
-
-    @property
-    def events_superseded(self) -> int:
-        return sum(source.events_superseded for source in self.sources)
 
 
 def waiting_files(settings: Settings, *, wait: bool = False, arrivals: Arrivals | None = None) -> list[Path]:
@@ -112,8 +53,9 @@ def load_batch(
     replay: bool = False,
     files: list[Path] | None = None,
     clock: datetime | None = None,
+    with_streams: bool = True,
 ) -> BatchReport:
-    """Loads what waits in the landing folder, or just `files`, as one batch.
+    """Loads what waits in the landing folder, or just `files`, and in the streams, as one batch.
 
     Everything is written in one transaction, which also remembers the content of the files; they are moved to
     .taken/<batch>/ afterwards, and a file that a crash left behind is recognised by its content. `clock` is the
@@ -126,11 +68,16 @@ def load_batch(
     if files is None:
         files, left = settled_files(settings.landing_path, settings.settle_seconds, wait=True)
     with _connected(warehouse, settings) as connection:
+        streams = BatchStreams()
         try:
             staged = stage_files(connection, files, declarations, settings)
             staged.left += [(name_in(settings.landing_path, path), "is still being written") for path in left]
-            report = _write(connection, staged, declarations, settings, replay, started_at)
+            if with_streams:
+                streams = stage_streams(connection, declarations, len(staged.taken), started_at)
+            report = _write(connection, staged, streams, declarations, settings, replay, started_at)
+            streams.committed()
         finally:
+            streams.close()
             connection.execute(read_sql("load_end"))
         if isinstance(warehouse, Path) and report.events_read <= FEW_EVENTS:
             # Closing writes the file, and now and then a whole row group, at the memory of a large batch.
@@ -152,12 +99,15 @@ def _connected(warehouse: duckdb.DuckDBPyConnection | Path, settings: Settings) 
 def _write(
     connection: duckdb.DuckDBPyConnection,
     staged: BatchFiles,
+    streams: BatchStreams,
     declarations: list[Source],
     settings: Settings,
     replay: bool,
     started_at: datetime,
 ) -> BatchReport:
     notes: dict[str, Any] = {
+        "partitions": streams.reports,
+        "streams_failed": [StreamNote.of(name, error) for name, error in streams.problems],
         "files_set_aside": _notes([(file.file_name, file.reason or "") for file in staged.set_aside]),
         "files_known": _notes([(file.file_name, file.reason or "") for file in staged.known]),
         "files_left": _notes(staged.left),
@@ -165,8 +115,9 @@ def _write(
     connection.execute("begin")
     try:
         batch: dict[str, Any] = {}
-        if staged.taken:
+        if staged.taken or streams.has_news:
             _assert_unknown(connection, staged.taken)
+            assert_unmoved(connection, streams)
             batch = _write_batch(connection, staged, settings, replay, started_at)
             _write_sources(connection, declarations)
         _note_files(connection, staged, batch.get("batch_id"), started_at)
@@ -207,6 +158,7 @@ def _write_batch(
         "finished_at": max(_now(), started_at),
     }
     _run(connection, "load_write_batch", accounts)
+    _run(connection, "load_write_streams", accounts)
     rows = connection.execute(read_sql("load_report"), {"batch_id": batch_id}).fetchall()
     return {
         "batch_id": batch_id,

@@ -10,7 +10,8 @@ import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.dbt import BuildReport, build
-from orchestration.load import BatchReport, load_batch
+from orchestration.load import load_batch
+from orchestration.load_report import BatchReport
 from orchestration.publish import PublishReport, publish
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, read_sql

@@ -20,13 +20,13 @@ FIRST_BUILD = "the first build"  # full as well, and no news
 
 
 def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, as_json: bool) -> None:
-    """Runs one batch, or one for each waiting file, and prints each as it ends. Exit code 1 where a data test failed:
-    everything is built, and a person has to look."""
+    """Runs one batch, or one for each waiting file, and prints each as it ends. Exit code 1 where a data test failed or
+    a stream could not be read: everything else is built, and a person has to look."""
     settings = get_settings()
     settings.landing_path.mkdir(parents=True, exist_ok=True)
     files = sorted(waiting_files(settings, wait=True))
     groups: list[list[Path] | None] = [[file] for file in files] if each_file and files else [files or None]
-    has_failed_tests = False
+    has_problems = False
     with console.status("") as status, heard_interrupts() as stop_if_asked:
         for number, group in enumerate(groups, start=1):
             place = f"batch {number} of {len(groups)}: " if len(groups) > 1 else ""
@@ -41,8 +41,9 @@ def run(console: Console, *, each_file: bool, replay: bool, full_refresh: bool, 
                 print(outcome.model_dump_json())
             else:
                 show(console, outcome)
-            has_failed_tests = has_failed_tests or bool(outcome.build and outcome.build.failed_tests)
-    if has_failed_tests:
+            has_problems = has_problems or bool(outcome.build and outcome.build.failed_tests)
+            has_problems = has_problems or bool(outcome.load.streams_failed)
+    if has_problems:
         raise typer.Exit(1)
 
 
@@ -71,6 +72,16 @@ def show(console: Console, outcome: BatchOutcome) -> None:
         console.print(f"  set aside: {escape(note.file_name)}: {escape(note.reason)}", style="yellow", soft_wrap=True)
     for note in [*loaded.files_left, *loaded.files_not_moved]:
         console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="yellow", soft_wrap=True)
+    for stream in loaded.streams_failed:
+        console.print(f"  {escape(stream.reason)}\n    {escape(stream.what_to_do)}", style="red", soft_wrap=True)
+    for partition in loaded.partitions:
+        if partition.is_idle:
+            console.print(
+                f"  {escape(partition.source_name)}: {escape(partition.partition)} is idle and does not hold the "
+                "watermark back",
+                style="dim",
+                soft_wrap=True,
+            )
     for note in loaded.files_known:
         console.print(f"  {escape(note.file_name)}: {escape(note.reason)}", style="dim", soft_wrap=True)
     for test in outcome.build.failed_tests if outcome.build else []:

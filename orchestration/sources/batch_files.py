@@ -9,7 +9,8 @@ import duckdb
 
 from orchestration.errors import InputError
 from orchestration.settings import Settings
-from orchestration.sources.declarations import SEGMENT, Source
+from orchestration.sources.collected import CollectedSource
+from orchestration.sources.declarations import SEGMENT, Declaration, Source
 from orchestration.sources.landing import TAKEN, Version, content_hash, move_away, name_in, set_aside
 from orchestration.sources.staging import declaration_for, stage_file
 from orchestration.warehouse import read_sql
@@ -92,7 +93,7 @@ def _stage_one(
 
 
 def _stage_whole(
-    connection: duckdb.DuckDBPyConnection, path: Path, index: int, declaration: Source | None
+    connection: duckdb.DuckDBPyConnection, path: Path, index: int, declaration: Declaration | CollectedSource | None
 ) -> str | None:
     try:
         stage_file(connection, path, index, declaration)

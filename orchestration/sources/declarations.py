@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from orchestration.errors import ConfigError
 from orchestration.sources.collected import SOURCE_NAME, CollectedSource
+from orchestration.sources.streams.base import StreamDeclaration
 
 SHIPPED_DIR = Path(__file__).parent
 SEGMENT = "segment"
@@ -122,8 +123,16 @@ class Declaration(BaseModel):
         return tree
 
 
-Source = Declaration | CollectedSource
-KINDS: dict[str, type[Declaration] | type[CollectedSource]] = {"files": Declaration, "collector": CollectedSource}
+Source = Declaration | CollectedSource | StreamDeclaration
+KINDS = ("files", "collector", "kafka")
+
+
+def _kind(name: str) -> type[Declaration] | type[CollectedSource] | type[StreamDeclaration]:
+    if name == "kafka":  # its client is loaded where there is such a source only
+        from orchestration.sources.streams.kafka import KafkaSource
+
+        return KafkaSource
+    return CollectedSource if name == "collector" else Declaration
 
 
 def check_expression(expression: str) -> None:
@@ -194,7 +203,7 @@ def read_declaration(path: Path) -> Source:
         line = _line_of(root, ["kind"])
         raise ConfigError(f"{path}, line {line}, kind: {kind!r} is none of {', '.join(KINDS)}", "name one of them")
     try:
-        return KINDS[kind].model_validate({**content, "path": path})
+        return _kind(kind).model_validate({**content, "path": path})
     except ValidationError as error:
         first = error.errors()[0]
         location = [str(part) for part in first["loc"]]

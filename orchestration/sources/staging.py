@@ -38,7 +38,7 @@ def format_of(file_name: str) -> str | None:
     return None if known == "parquet" and name.endswith(".gz") else known
 
 
-def declaration_for(path: Path, file_name: str, declarations: list[Source]) -> Source | None:
+def declaration_for(path: Path, file_name: str, declarations: list[Source]) -> Declaration | CollectedSource | None:
     """The first declaration that claims the file; None is the built-in source `segment`.
 
     A slice of the collector is its source's, whatever patterns others declare, and also where nobody declares that
@@ -48,7 +48,7 @@ def declaration_for(path: Path, file_name: str, declarations: list[Source]) -> S
         named = [one for one in declarations if isinstance(one, CollectedSource) and one.name == collected]
         return named[0] if named else CollectedSource(name=collected, kind="collector")
     for declaration in declarations:
-        if isinstance(declaration, CollectedSource) or not declaration.claims(file_name):
+        if not isinstance(declaration, Declaration) or not declaration.claims(file_name):
             continue
         if not declaration.with_columns:
             return declaration
@@ -73,7 +73,12 @@ def _has_columns(path: Path, declaration: Declaration) -> bool:
     return set(declaration.with_columns) <= set(names)
 
 
-def stage_file(connection: duckdb.DuckDBPyConnection, path: Path, file_index: int, declaration: Source | None) -> None:
+def stage_file(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    file_index: int,
+    declaration: Declaration | CollectedSource | None,
+) -> None:
     """Adds the file's records to load_records.
 
     Raises InputError where the file as a whole cannot be read; what it added until then is the caller's to delete.

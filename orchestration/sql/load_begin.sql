@@ -13,3 +13,31 @@ create or replace temp table load_files (
     source_name varchar not null,
     file_name varchar not null
 );
+
+create or replace temp table load_messages (
+    file_index integer not null,
+    line_number bigint not null,
+    position varchar not null,
+    message_key varchar,
+    headers json,
+    received_at timestamp
+);
+
+create or replace temp table load_stream_positions (
+    source_name varchar not null,
+    partition varchar not null,
+    position varchar not null,
+    stream_id varchar,
+    seen_through timestamp,
+    active_at timestamp,
+    waiting bigint not null,
+    is_idle boolean not null
+);
+
+create or replace temp table load_stream_gaps (
+    source_name varchar not null,
+    partition varchar not null,
+    from_position varchar not null,
+    to_position varchar not null,
+    reason varchar not null
+);

@@ -1,5 +1,8 @@
 drop table if exists load_records;
 drop table if exists load_files;
+drop table if exists load_messages;
+drop table if exists load_stream_positions;
+drop table if exists load_stream_gaps;
 drop table if exists load_typed;
 drop table if exists load_order;
 drop table if exists load_best;

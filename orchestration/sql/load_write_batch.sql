@@ -28,13 +28,30 @@ per_source as (
     group by source_name
 ),
 
-stated as (
+-- A stream is complete as far as the least advanced of its partitions, those aside that have been silent for long.
+streams as (
     select
         source_name,
-        coalesce(max(received_at), max(occurred_at)) as complete_through,
-    from raw.events
-    where event_seq > $last_event_seq and batch_id = $batch_id
+        count(*) filter (where seen_through is null and not is_idle) = 0 as is_known,
+        coalesce(
+            min(seen_through) filter (where not is_idle), max(seen_through)
+        ) as complete_through,
+    from load_stream_positions
     group by source_name
+),
+
+stated as (
+    select
+        events.source_name,
+        case
+            when any_value(streams.source_name) is null
+                then coalesce(max(events.received_at), max(events.occurred_at))
+            when any_value(streams.is_known) then any_value(streams.complete_through)
+        end as complete_through,
+    from raw.events
+    left join streams using (source_name)
+    where events.event_seq > $last_event_seq and events.batch_id = $batch_id
+    group by events.source_name
 ),
 
 stated_before as (

@@ -92,6 +92,42 @@ create table if not exists raw.loaded_files (
     set_aside_reason varchar                -- a whole file that could not be read
 );
 
+-- Up to where each stream was read, a row per batch and partition; the last one is where the next batch goes on.
+create table if not exists raw.stream_positions (
+    batch_id bigint not null,
+    source_name varchar not null,
+    partition varchar not null,             -- topic/number
+    position varchar not null,              -- of the next message
+    stream_id varchar,                      -- the broker's own id of the topic: another one made anew is another stream
+    seen_through timestamp,                 -- the stream's own time of the last message; null where there was none yet
+    active_at timestamp,                    -- wall time at which there was a message last
+    waiting bigint not null,                -- messages left for a later batch
+    is_idle boolean not null                -- does not hold the watermark back
+);
+
+-- What a stream says of a message beside its value; (file_name, line_number) is the event's place in raw.events.
+create table if not exists raw.stream_messages (
+    batch_id bigint not null,
+    source_name varchar not null,
+    file_name varchar not null,
+    line_number bigint not null,
+    position varchar not null,
+    message_key varchar,
+    headers json,
+    received_at timestamp                   -- the broker's time
+);
+
+-- Messages that were gone before they were read, where the declaration says to go on.
+create table if not exists raw.stream_gaps (
+    batch_id bigint not null,
+    source_name varchar not null,
+    partition varchar not null,
+    from_position varchar not null,
+    to_position varchar not null,
+    reason varchar not null,
+    noted_at timestamp not null             -- wall time
+);
+
 -- What is declared, as of the last batch: the watermark is the least advanced active one.
 create table if not exists raw.sources (
     source_name varchar not null,

@@ -114,6 +114,19 @@ def test_events_of_an_older_warehouse_are_found_as_those_loaded_since(tmp_path: 
         connection.execute("alter table raw.events drop column identity_hash")
         note_version(connection, 2)
 
-    assert upgrade(settings).applied == ["003_identity_hash.sql"]
+    assert upgrade(settings).applied == ["003_identity_hash.sql", "004_streams.sql"]
     assert ask(settings.warehouse_path, hashes) == loaded
     assert ask(settings.warehouse_path, "describe raw.events") == columns
+
+
+def test_an_upgraded_warehouse_has_the_stream_tables_of_a_new_one(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    tables = [f"raw.stream_{name}" for name in ("positions", "messages", "gaps")]
+    with connect(settings.warehouse_path) as connection:
+        columns = [connection.execute(f"describe {table}").fetchall() for table in tables]
+    with open_file(settings.warehouse_path, read_only=False, wait_seconds=0) as connection:
+        for table in tables:
+            connection.execute(f"drop table {table}")
+        note_version(connection, 3)
+    assert upgrade(settings).applied == ["004_streams.sql"]
+    assert [ask(settings.warehouse_path, f"describe {table}") for table in tables] == columns

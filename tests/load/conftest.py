@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.load import BatchReport, load_batch
+from orchestration.load import load_batch
+from orchestration.load_report import BatchReport
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warehouse import connect
 

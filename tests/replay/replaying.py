@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 
-from orchestration.load import BatchReport, load_batch
+from orchestration.load import load_batch
+from orchestration.load_report import BatchReport
 from orchestration.settings import Settings
 from tests.replay.comparing import (
     Difference,

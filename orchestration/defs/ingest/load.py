@@ -7,7 +7,8 @@ import dagster as dg
 
 from orchestration.dagster_names import RAW_TABLES, WAREHOUSE_POOL, failure
 from orchestration.errors import TriplineError
-from orchestration.load import BatchReport, load_batch
+from orchestration.load import load_batch
+from orchestration.load_report import BatchReport
 from orchestration.settings import get_settings
 
 
@@ -21,7 +22,7 @@ def _specs() -> list[dg.AssetSpec]:
 
 @dg.multi_asset(name="load", specs=_specs(), pool=WAREHOUSE_POOL)
 def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-    """Loads what waits in the landing folder as one batch."""
+    """Loads what waits in the landing folder and in the streams as one batch."""
     settings = get_settings()
     try:
         report = load_batch(settings.warehouse_path, settings)
@@ -31,6 +32,8 @@ def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any
         context.log.warning(f"set aside: {note.file_name}: {note.reason}. Mend it and put it back.")
     for note in report.files_not_moved:
         context.log.warning(f"{note.file_name}: {note.reason}. It will not be loaded twice, but should be moved away.")
+    for stream in report.streams_failed:
+        context.log.error(f"{stream.reason}. What to do: {stream.what_to_do}")
     facts = facts_of(report)
     for name in RAW_TABLES:
         yield dg.MaterializeResult(asset_key=["raw", name], metadata=facts.get(name))
@@ -63,7 +66,12 @@ def facts_of(report: BatchReport) -> dict[str, dict[str, Any]]:
         "events": events,
         "superseded_events": {**batch, "rows_loaded": report.events_superseded},
         "quarantined_events": {**batch, "quarantined": report.events_quarantined, **report.quarantined},
-        "load_batches": {**batch, "sources": dg.MetadataValue.table(sources)} if sources else batch,
+        "load_batches": {**batch, **({"sources": dg.MetadataValue.table(sources)} if sources else {})},
+        "stream_positions": {
+            **batch,
+            "partitions": [portion.model_dump(mode="json") for portion in report.partitions],
+            "not_read": [note.model_dump() for note in report.streams_failed],
+        },
         "loaded_files": files,
     }
 
