@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from confluent_kafka import (
-    OFFSET_INVALID,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -104,14 +103,11 @@ class KafkaReader:
         bounds = self._bounds()
         # A broker that did not tell at first never will, and answering nothing takes it a while.
         stream_id = self._topic_id() if not known or any(at.stream_id for at in known.values()) else None
-        portions: dict[int, Portion] = {}
-        ends: dict[int, int] = {}
-        for number, (low, high) in bounds.items():
-            portion = self._first(number, low, high, known.get(self._name(number)), stream_id)
-            portions[number] = portion
-            if int(portion.next_position) < high:
-                ends[number] = high
-        self._consume(portions, ends)
+        portions = {
+            number: self._first(number, low, high, known.get(self._name(number)), stream_id)
+            for number, (low, high) in bounds.items()
+        }
+        self._consume(portions, bounds)
         return list(portions.values())
 
     def waiting(self, known: Mapping[str, Position]) -> Mapping[str, int]:
@@ -177,86 +173,94 @@ class KafkaReader:
         """An empty portion at the place where reading goes on. Raises SourceStopped."""
         name = self._name(number)
         if at is None:
-            begin = low if self._source.start == "earliest" else high
-            return Portion(name, str(begin), stream_id=stream_id)
+            return Portion(name, str(low if self._source.start == "earliest" else high), stream_id=stream_id)
         portion = Portion(name, at.position, stream_id=stream_id or at.stream_id, seen_through=at.seen_through)
         if at.stream_id and stream_id and at.stream_id != stream_id:
-            portion.gap = Gap(name, at.position, str(low), "the topic was deleted and made anew")
-        elif int(at.position) > high:
-            portion.gap = Gap(
-                name, at.position, str(low), f"the partition ends at {high}: it was made anew, or cut off"
-            )
-        elif int(at.position) < low:
-            portion.gap = Gap(
-                name, at.position, str(low), "deleted before they were read: the topic's retention is shorter"
-            )
-        if portion.gap is None:
-            return portion
-        if self._source.on_gap == "stop":
-            raise SourceStopped(
-                f"{self._source.name}: {name} was read up to offset {at.position}, and goes on at {low} now: "
-                f"{portion.gap.reason}",
-                f"to go on there, with a row in raw.stream_gaps, set `on_gap: skip` in {self._source.path}",
-            )
-        portion.next_position = str(low)
+            self._jump(portion, low, "the topic was deleted and made anew")
         return portion
 
-    def _consume(self, portions: dict[int, Portion], ends: dict[int, int]) -> None:
-        """Fills the portions; polls no further than one batch is allowed to be."""
-        read = {number: Messages(self._source.name) for number in portions}
-        next_offsets = {number: int(portion.next_position) for number, portion in portions.items()}
-        topic, deadline = self._source.topic, time.monotonic() + self._source.max_seconds
-        rows = size = 0
-        pending = dict(ends)
-        if pending:
-            with self._told():
-                self._consumer.assign([TopicPartition(topic, number, next_offsets[number]) for number in pending])
+    def _jump(self, portion: Portion, low: int, reason: str) -> None:
+        """Goes on at the partition's first offset. Raises SourceStopped where nobody allowed that."""
+        if self._source.on_gap == "stop":
+            raise SourceStopped(
+                f"{self._source.name}: {portion.partition} was read up to offset {portion.next_position}, and goes on "
+                f"at {low} now: {reason}",
+                f"to go on there, with a row in raw.stream_gaps, set `on_gap: skip` in {self._source.path}",
+            )
+        portion.gap = Gap(portion.partition, portion.next_position, str(low), reason)
+        portion.next_position = str(low)
+
+    def _consume(self, portions: dict[int, Portion], bounds: Mapping[int, tuple[int, int]]) -> None:
+        """Fills the portions, each up to the end that its partition had at first, or that its leader tells; polls no
+        further than one batch is allowed to be. Where a position is none any more, the leader says so, too."""
+        read = {number: Messages() for number in portions}
+        begins = {number: int(portion.next_position) for number, portion in portions.items()}
+        places = dict(begins)
+        pending, rows, size = set(portions), 0, 0
+        deadline = time.monotonic() + self._source.max_seconds
+        self._assign(places)
         while (
             pending and rows < self._source.max_rows and size < self._source.max_bytes and time.monotonic() < deadline
         ):
             with self._told():
                 got = self._consumer.consume(min(CONSUME_ROWS, self._source.max_rows - rows), POLL_SECONDS)
+            ended = set()
             for message in got:
                 number, offset = message.partition(), message.offset()
-                if number is None or offset is None:
-                    continue  # an event of the whole client; `_note` has it
+                if number not in pending or offset is None:
+                    continue  # the next batch's; or an event of the whole client, of which `_note` knows
                 if error := message.error():
-                    self._meet(error, number, offset, portions, pending, next_offsets)
+                    if self._meet(error, number, offset, portions[number], bounds[number], places):
+                        ended.add(number)
                     continue
-                if number not in pending:
-                    continue  # what came after the end that was asked for: the next batch's
                 rows, size = rows + 1, size + len(message.value() or b"")
                 _add(read[number], offset, message)
-                next_offsets[number] = offset + 1
-                if offset + 1 >= pending[number]:
-                    del pending[number]
+                places[number] = offset + 1
+                if begins[number] < bounds[number][1] <= offset + 1:
+                    ended.add(number)
+            pending -= ended
         with self._told():
             self._consumer.unassign()
         for number, portion in portions.items():
-            portion.next_position = str(next_offsets[number])
+            portion.next_position = str(places[number])
             portion.messages = read[number].table()
             portion.seen_through = max(
                 filter(None, (portion.seen_through, read[number].last_received_at)), default=None
             )
-            portion.waiting = max(ends.get(number, 0) - next_offsets[number], 0)
+            portion.waiting = max(bounds[number][1] - places[number], 0)
+
+    def _assign(self, places: Mapping[int, int]) -> None:
+        with self._told():
+            self._consumer.assign(
+                [TopicPartition(self._source.topic, number, place) for number, place in places.items()]
+            )
 
     def _meet(
         self,
         error: KafkaError,
         number: int,
         offset: int,
-        portions: dict[int, Portion],
-        pending: dict[int, int],
-        next_offsets: dict[int, int],
-    ) -> None:
+        portion: Portion,
+        bounds: tuple[int, int],
+        places: dict[int, int],
+    ) -> bool:
+        """Whether there is nothing more to read of the partition. Raises SourceStopped, SourceUnavailable."""
         if error.code() == KafkaError._PARTITION_EOF:
             # Transactions leave places in a partition where no message is.
-            if offset != OFFSET_INVALID:
-                next_offsets[number] = max(next_offsets[number], offset)
-            pending.pop(number, None)
-        elif number in portions and not error.retriable():
-            portions[number].error = error.str()
-            pending.pop(number, None)
+            places[number] = max(places[number], offset)
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            low, high = bounds
+            lost = "deleted before they were read: the topic keeps them for too short a time"
+            anew = f"the partition ends at {high}: it was made anew, or cut off"
+            self._jump(portion, low, lost if places[number] < low else anew)
+            places[number] = low
+            self._assign(places)
+            return False
+        if error.retriable():
+            return False
+        portion.error = error.str()
+        return True
 
 
 def _add(messages: Messages, offset: int, message: Message) -> None:

@@ -14,8 +14,7 @@ from orchestration.sources.streams.base import MESSAGES
 
 
 class Messages:
-    def __init__(self, source_name: str) -> None:
-        self._source_name = source_name
+    def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
         self.last_received_at: datetime | None = None
 
