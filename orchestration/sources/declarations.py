@@ -124,14 +124,19 @@ class Declaration(BaseModel):
 
 
 Source = Declaration | CollectedSource | StreamDeclaration
-KINDS = ("files", "collector", "kafka")
+KINDS = ("files", "collector", "kafka", "kinesis")
 
 
 def _kind(name: str) -> type[Declaration] | type[CollectedSource] | type[StreamDeclaration]:
-    if name == "kafka":  # its client is loaded where there is such a source only
+    # Their clients are loaded where there is such a source only.
+    if name == "kafka":
         from orchestration.sources.streams.kafka import KafkaSource
 
         return KafkaSource
+    if name == "kinesis":
+        from orchestration.sources.streams.kinesis import KinesisSource
+
+        return KinesisSource
     return CollectedSource if name == "collector" else Declaration
 
 

@@ -103,11 +103,16 @@ def assert_unmoved(connection: duckdb.DuckDBPyConnection, streams: BatchStreams)
 
 
 def reader_of(source: StreamDeclaration) -> StreamReader:
-    """Raises ConfigError."""
-    from orchestration.sources.streams.kafka import KafkaReader, KafkaSource
+    """Raises ConfigError, SourceUnavailable."""
+    if source.kind == "kafka":
+        from orchestration.sources.streams.kafka import KafkaReader, KafkaSource
 
-    assert isinstance(source, KafkaSource)
-    return KafkaReader(source)
+        assert isinstance(source, KafkaSource)
+        return KafkaReader(source)
+    from orchestration.sources.streams.kinesis import KinesisReader, KinesisSource
+
+    assert isinstance(source, KinesisSource)
+    return KinesisReader(source)
 
 
 def _read(connection: duckdb.DuckDBPyConnection, source: StreamDeclaration) -> StreamRead:

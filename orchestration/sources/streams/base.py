@@ -44,6 +44,7 @@ class StreamDeclaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=SOURCE_NAME)
+    kind: str
     is_paused: bool = False
     start: Literal["earliest", "latest"] = "earliest"
     on_gap: Literal["stop", "skip"] = "stop"

@@ -17,6 +17,7 @@ class Messages:
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
         self.last_received_at: datetime | None = None
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -33,6 +34,7 @@ class Messages:
         payload: Payload | None = None,
     ) -> None:
         """`payload`: what the value was found to be, where that is not Segment's layout. `received_at` has a zone."""
+        self.bytes += len(value or b"")
         moment = received_at.astimezone(UTC)
         stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line, is_utf8 = _text(value or b"")
