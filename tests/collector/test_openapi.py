@@ -43,7 +43,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis
 schema = schemathesis.pytest.from_fixture("described")
 
 
-MANY = examples(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = examples(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()

@@ -82,7 +82,7 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
     return Loader(tmp_path_factory.mktemp("verdicts"))
 
 
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def agree(loader: Loader, items: list[Item]) -> None:
@@ -92,7 +92,7 @@ def agree(loader: Loader, items: list[Item]) -> None:
 
 
 @MANY
-@given(st.lists(st.tuples(st.sampled_from(segment.TYPES), ANY_BYTES), min_size=40, max_size=80))
+@given(st.lists(st.tuples(st.sampled_from(segment.TYPES), ANY_BYTES), min_size=80, max_size=160))
 def test_single_calls(loader: Loader, calls: list[tuple[str, bytes]]) -> None:
     agree(loader, [item for call, body in calls for item in segment.read_call(call, body).build(RECEIVED, None)])
 
@@ -104,8 +104,8 @@ def test_single_calls(loader: Loader, calls: list[tuple[str, bytes]]) -> None:
             {"batch": st.one_of(st.lists(st.one_of(EVENTS, VALUES), max_size=8), VALUES)},
             optional={"context": VALUES, "sentAt": VALUES, "integrations": VALUES},
         ),
-        min_size=10,
-        max_size=20,
+        min_size=20,
+        max_size=60,
     )
 )
 def test_batches(loader: Loader, batches: list[dict[str, Any]]) -> None:
@@ -126,7 +126,7 @@ CLOUD = st.fixed_dictionaries(
 
 
 @MANY
-@given(st.lists(st.one_of(CLOUD, VALUES, EVENTS), min_size=20, max_size=50), st.lists(ANY_BYTES, max_size=10))
+@given(st.lists(st.one_of(CLOUD, VALUES, EVENTS), min_size=60, max_size=120), st.lists(ANY_BYTES, max_size=10))
 def test_cloudevents(loader: Loader, events: list[Any], others: list[bytes]) -> None:
     items = cloudevents.read_batch(json.dumps(events).encode()).build(RECEIVED, None)
     for body in others:
@@ -145,6 +145,6 @@ SNOWPLOW = st.fixed_dictionaries(
 
 
 @MANY
-@given(st.lists(st.one_of(SNOWPLOW, VALUES), min_size=20, max_size=50))
+@given(st.lists(st.one_of(SNOWPLOW, VALUES), min_size=60, max_size=120))
 def test_snowplow(loader: Loader, events: list[Any]) -> None:
     agree(loader, snowplow.read_payload(json.dumps({"data": events}).encode()).build(RECEIVED, None))
