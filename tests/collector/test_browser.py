@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from orchestration.pipeline import run_batch
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 from tests.collector.conftest import KEY, Running, Start, load_all, rows
+from tests.needs import needs
 
 TAG = '<!doctype html><title>A page</title><p>Hello<script>{before}</script><script async src="{url}"></script>'
 GOOGLE_ITEM = {"item_id": "sku-1", "item_name": "Shoe", "item_category": "shoes", "price": 59.9, "quantity": 2}
@@ -27,10 +26,9 @@ GOOGLE_ITEM = {"item_id": "sku-1", "item_name": "Shoe", "item_category": "shoes"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        why = "no Chromium here: these tests look at the page that a visitor sees"
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+    chromium = needs(
+        "chromium", "chromium-browser", "google-chrome", why="these tests look at the page that a visitor sees"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser

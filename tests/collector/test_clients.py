@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.collector.conftest import KEY, Running, load_all, rows
+from tests.needs import needs
 
 NODE = Path(__file__).parent / "node"
 SEEN = "select event_name, known_user_id, anonymous_id, product_id, received_at is not null from raw.events"
@@ -88,11 +89,11 @@ def test_snowplows_tracker_for_python(collector: Running) -> None:
 @pytest.fixture(scope="module")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client from npm, by the lock file beside this test."""
-    assert shutil.which("npm"), "these tests need Node 20 with npm: install it, as the machine's package manager does"
+    npm = needs("npm", why="this test runs Segment's client for Node 20")
     folder = tmp_path_factory.mktemp("node")
     for path in NODE.iterdir():
         shutil.copy(path, folder)
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, check=True, timeout=300)
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, check=True, timeout=300)
     return folder
 
 

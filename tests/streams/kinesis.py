@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from tests.needs import needs
+
 NODE = Path(__file__).parent / "node"
 
 
@@ -73,10 +75,10 @@ def moto() -> Iterator[str]:
 
 @contextmanager
 def kinesalite(folder: Path) -> Iterator[str]:
-    assert shutil.which("npm"), "these tests need Node 20 with npm: install it, as the machine's package manager does"
+    npm = needs("npm", why="kinesalite, a second implementation of Kinesis, runs on Node 20")
     for path in NODE.iterdir():
         shutil.copy(path, folder)
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, check=True, timeout=300)
+    subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, check=True, timeout=300)
     port = _free_port()
     words = ["--port", str(port), "--createStreamMs", "0", "--deleteStreamMs", "0", "--updateStreamMs", "0"]
     with _running(["node", str(folder / "node_modules" / "kinesalite" / "cli.js"), *words], port) as url:
