@@ -1,7 +1,7 @@
 """`python -m benchmarks.streams`: messages a second from a stream to raw.events, against reading them for nothing.
 
-Kafka is librdkafka's mock cluster, Kinesis moto's server, each in a process of its own on the same cores. Prints a table
-and, as the last line, one JSON object with the figures.
+Kafka is librdkafka's mock cluster, Kinesis moto's server, each in a process of its own on the same cores. Prints a
+table and, as the last line, one JSON object with the figures.
 """
 
 from __future__ import annotations
