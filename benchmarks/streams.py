@@ -31,7 +31,7 @@ from orchestration.warehouse import connect
 from tests.streams.kinesis import moto
 from tests.streams.mock_cluster import MockCluster
 
-PARTITIONS = 4
+PARTITIONS = 32  # the mock cluster keeps 5 MB of each
 
 
 def main() -> None:

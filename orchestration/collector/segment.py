@@ -46,6 +46,8 @@ def read_call(call: str, body: bytes) -> Payload:
         return Payload(lambda received_at, plan: [read_item(body, received_at, plan, call=call)], key)
     try:
         listed = msgspec.json.decode(outer.get("batch", Raw(b"null")), type=list[Raw])
+        for name in ("context", "integrations", "sentAt"):  # items are looked at one by one, what they share is not
+            msgspec.json.decode(outer.get(name, Raw(b"null")))
     except UNREADABLE:
         return Payload(lambda received_at, plan: [refused(body, "no_batch")], key)
     if len(listed) > BATCH_ITEMS:

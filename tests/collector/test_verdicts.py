@@ -113,6 +113,13 @@ def test_batches(loader: Loader, batches: list[dict[str, Any]]) -> None:
     agree(loader, [item for body in bodies for item in segment.read_call("batch", body).build(RECEIVED, None)])
 
 
+def test_a_batch_whose_shared_part_is_broken_is_refused_before_it_breaks_its_items(loader: Loader) -> None:
+    body = b'{"batch":[{"userId":"ada","event":"x"}],"context":{"a":"\xed\xa0\x80"}}'
+    items = segment.read_call("batch", body).build(RECEIVED, None)
+    assert [item.reason for item in items] == ["no_batch"]
+    agree(loader, items)
+
+
 CLOUD = st.fixed_dictionaries(
     {"specversion": st.sampled_from(["1.0", "1.1", "0.3"]), "id": WORDS, "source": WORDS, "type": WORDS},
     optional={
