@@ -53,7 +53,6 @@ def load_batch(
     replay: bool = False,
     files: list[Path] | None = None,
     clock: datetime | None = None,
-    with_streams: bool = True,
 ) -> BatchReport:
     """Loads what waits in the landing folder, or just `files`, and in the streams, as one batch.
 
@@ -72,8 +71,7 @@ def load_batch(
         try:
             staged = stage_files(connection, files, declarations, settings)
             staged.left += [(name_in(settings.landing_path, path), "is still being written") for path in left]
-            if with_streams:
-                streams = stage_streams(connection, declarations, len(staged.taken), started_at)
+            streams = stage_streams(connection, declarations, len(staged.taken), started_at)
             report = _write(connection, staged, streams, declarations, settings, replay, started_at)
             streams.committed()
         finally:

@@ -128,7 +128,7 @@ def _collecting(path: str, shared: Collector, read: Read) -> Route:
         except Exception:
             # Uvicorn would answer it too, and write down the request's own text with the stack.
             logger.exception("%s failed", path)
-            shared.metrics.loop_errors.inc()
+            shared.metrics.errors.inc()
             response = _json(500, {"success": False, "error": "internal"})
         if origin and shared.writers.allow(origin):
             response.headers["access-control-allow-origin"] = origin

@@ -25,4 +25,4 @@ class Metrics:
         self.waiting = Gauge("tripline_waiting_bytes", "On disk, not loaded yet", registry=self.registry)
         self.oldest = Gauge("tripline_oldest_slice_seconds", "Age of what waits longest", registry=self.registry)
         self.free = Gauge("tripline_disk_free_bytes", "Of the landing folder's disk", registry=self.registry)
-        self.loop_errors = Counter("tripline_errors", "Requests that ended in an error here", registry=self.registry)
+        self.errors = Counter("tripline_errors", "Requests that ended in an error here", registry=self.registry)
