@@ -16,6 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -131,7 +132,7 @@ def track_call(row: OutboxRow) -> dict[str, Any]:
         "timestamp": payload["matched_at"],
         "properties": properties_of(payload),
         "context": {
-            "library": {"name": "tripline", "version": version("tripline")},
+            "library": {"name": "tripline", "version": _version()},
             # How destinations behind the server learn an address without an identify call (Segment spec, "context").
             "traits": {name: value for name, value in traits.items() if value},
         },
@@ -140,6 +141,11 @@ def track_call(row: OutboxRow) -> dict[str, Any]:
     if size > ITEM_BYTES:
         raise PermanentDeliveryError(f"{size} bytes, and an event may have {ITEM_BYTES}")
     return call
+
+
+@cache
+def _version() -> str:
+    return version("tripline")  # reads a file
 
 
 def judge(capabilities: Capabilities) -> Judge:
