@@ -74,27 +74,34 @@ create or replace temp macro load_shifted(digits, point) as
         else substring(digits, 1, point) || '.' || substring(digits, point + 1)
     end;
 
--- Parts: sign, digits before the point, digits after it, exponent.
+-- Parts: sign, digits before the point, digits after it, exponent. A macro writes its arguments out wherever they are
+-- named, one within the other; the parameter of a lambda is computed once.
 create or replace temp macro load_number_of_parts(parts) as
-    parts[1] || load_shifted(
-        ltrim(parts[2] || parts[3], '0'),
-        length(parts[2])
-        -- a zero taken off the front was a place before the point
-        - (length(parts[2] || parts[3]) - length(ltrim(parts[2] || parts[3], '0')))
-        + coalesce(try_cast(parts[4] as integer), case when starts_with(parts[4], '-') then -999999 else 999999 end)
-    );
+    parts[1] || list_transform(
+        [{
+            'digits': ltrim(parts[2] || parts[3], '0'),
+            'point': length(parts[2])
+            -- a zero taken off the front was a place before the point
+            - (length(parts[2] || parts[3]) - length(ltrim(parts[2] || parts[3], '0')))
+            + coalesce(try_cast(parts[4] as integer), case when starts_with(parts[4], '-') then -999999 else 999999 end)
+        }],
+        lambda number: load_shifted(number['digits'], number['point'])
+    )[1];
 
 -- Half away from zero; out of range is missing. The exponent's sign is the only e that can follow a digit.
 create or replace temp macro load_number(value) as
     case
         when regexp_full_match(value, '[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)') then try_cast(value as decimal(18, 4))
         when regexp_full_match(value, '[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]+')
-            then try_cast(load_number_of_parts([
-                case when starts_with(value, '-') then '-' else '' end,
-                regexp_extract(value, '^[+-]?([0-9]*)', 1),
-                regexp_extract(value, '\.([0-9]*)', 1),
-                regexp_extract(value, '[eE]\+?(-?[0-9]+)$', 1)
-            ]) as decimal(18, 4))
+            then try_cast(list_transform(
+                [[
+                    case when starts_with(value, '-') then '-' else '' end,
+                    regexp_extract(value, '^[+-]?([0-9]*)', 1),
+                    regexp_extract(value, '\.([0-9]*)', 1),
+                    regexp_extract(value, '[eE]\+?(-?[0-9]+)$', 1)
+                ]],
+                lambda parts: load_number_of_parts(parts)
+            )[1] as decimal(18, 4))
     end;
 
 -- UTC. More than six digits of a second are cut; years before 1 and after 9999 count as absent.
@@ -138,8 +145,9 @@ create or replace temp macro load_in_years(value) as
             then value
     end;
 
-create or replace temp macro load_time(field) as
-    load_in_years(load_time_text(case when starts_with(field, '"') then json_extract_string(field, '$') end));
+-- Only a string can be a time. What it says is read in steps (load_time_text, load_in_years), a query's step each.
+create or replace temp macro load_string(field) as
+    case when starts_with(field, '"') then json_extract_string(field, '$') end;
 
 create or replace temp macro load_snake_case(value) as
     nullif(lower(trim(

@@ -61,10 +61,10 @@ read_fields as (
         load_text(fields[19]) as order_id,
         load_text(fields[20]) as revenue,
         load_text(fields[21]) as currency,
-        load_time(fields[6]) as stated_at,
-        load_time(fields[7]) as original_at,
-        load_time(fields[8]) as sent_at,
-        load_time(fields[9]) as received_at,
+        load_string(fields[6]) as stated_at,
+        load_string(fields[7]) as original_at,
+        load_string(fields[8]) as sent_at,
+        load_string(fields[9]) as received_at,
         nullif(as_printed[10], 'null') as properties,
         nullif(as_printed[11], 'null') as traits,
         nullif(as_printed[12], 'null') as consent,
@@ -87,7 +87,11 @@ cleaned as (
             load_clean(quantity) as quantity,
             load_clean(order_id) as order_id,
             load_clean(revenue) as revenue,
-            load_clean(currency) as currency
+            load_clean(currency) as currency,
+            load_time_text(stated_at) as stated_at,
+            load_time_text(original_at) as original_at,
+            load_time_text(sent_at) as sent_at,
+            load_time_text(received_at) as received_at
         ),
     from read_fields
 ),
@@ -100,7 +104,11 @@ typed as (
             coalesce(page_url, context_page_url) as page_url,
             load_number(price) as price,
             load_number(quantity) as quantity,
-            load_number(revenue) as revenue
+            load_number(revenue) as revenue,
+            load_in_years(stated_at) as stated_at,
+            load_in_years(original_at) as original_at,
+            load_in_years(sent_at) as sent_at,
+            load_in_years(received_at) as received_at
         ),
     from cleaned
 ),
