@@ -17,8 +17,9 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, 
 
 from orchestration.dagster_names import FIRINGS, failure
 from orchestration.dbt import BUILD, build_without, environment, log_level
-from orchestration.dbt_manifest import dagster_target, project_fingerprint
+from orchestration.dbt_manifest import dagster_target
 from orchestration.errors import BuildFailed, ConfigError, TriplineError, WarehouseLocked
+from orchestration.project_files import project_fingerprint
 from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.ticks import PROJECT_TAG

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,11 @@ from dagster_dbt import DbtProject
 from filelock import FileLock
 
 from orchestration.errors import ConfigError
+from orchestration.project_files import project_fingerprint
 from orchestration.settings import PROJECT_DIR, Settings
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
 DBT_EXECUTABLE = Path(sys.executable).with_name("dbt")
-WATCHED = ("dbt_project", "macros", "seeds", "tests/dbt")
-SUFFIXES = {".sql", ".yml", ".yaml", ".csv"}
 FINGERPRINT = "fingerprint.txt"
 MANIFEST_LAYOUT = "1"  # of what is done to the manifest here
 
@@ -29,23 +26,6 @@ MANIFEST_LAYOUT = "1"  # of what is done to the manifest here
 def dagster_target(settings: Settings) -> Path:
     """dbt's artifacts for Dagster: apart from those of `tripline batch`, which dbt rewrites in place while it runs."""
     return settings.dbt_target / "dagster"
-
-
-def project_fingerprint() -> str:
-    """A hash of all that a build depends on besides events: models, macros, seeds, tests, their YAML."""
-    digest = hashlib.sha256()
-    for path in _watched_files():
-        digest.update(f"{path.relative_to(PROJECT_DIR).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _watched_files() -> Iterator[Path]:
-    for folder in WATCHED:
-        for path in sorted((PROJECT_DIR / folder).rglob("*")):
-            parts = path.relative_to(PROJECT_DIR).parts
-            if path.suffix in SUFFIXES and not {"target", "logs", "dbt_packages"} & set(parts):
-                yield path
 
 
 def prepared_project(settings: Settings) -> DbtProject:

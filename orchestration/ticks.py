@@ -13,7 +13,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from orchestration.atomic_files import wal_of
 from orchestration.dagster_settings import DagsterSettings
-from orchestration.dbt_manifest import project_fingerprint
+from orchestration.project_files import project_fingerprint
 from orchestration.settings import Settings
 from orchestration.sources.landing import name_in
 from orchestration.warehouse import connect, read_sql
