@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,14 @@ def compile_triggers(*, project_dir: Path = DBT_PROJECT_DIR) -> Iterator[Path]:
         assert_readable_seeds(project_dir.parent / "seeds")
         # The limits refuse wrong seed rows, which would be told as wrong SQL otherwise.
         for arguments in (["seed"], [*COMPILE, "int_batch__limits"], [*COMPILE, "path:models/triggers"]):
-            result = invoke(mine, arguments, project_dir=project_dir)
-            if not result.success:
-                _raise([str(result.exception or [str(node.message) for node in result.result.results])])
+            run_nodes(mine, arguments, project_dir=project_dir)
         yield mine.dbt_target
+
+
+def run_nodes(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_PROJECT_DIR) -> Sequence[Any]:
+    """dbt's result for each node, in the order in which they ran. Raises ConfigError, WarehouseLocked or BuildFailed
+    where one did not end well."""
+    done = invoke(settings, arguments, project_dir=project_dir)
+    if not done.success:
+        _raise([str(done.exception)] if done.exception else [str(node.message) for node in done.result.results])
+    return list(done.result.results)

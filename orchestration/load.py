@@ -116,7 +116,8 @@ def _write(
         if staged.taken or streams.has_news:
             _assert_unknown(connection, staged.taken)
             assert_unmoved(connection, streams)
-            batch = _write_batch(connection, staged, settings, replay, started_at)
+            batch = write_batch(connection, settings, replay=replay, started_at=started_at)
+            batch["files_taken"] = [file.file_name for file in staged.taken]
             _write_sources(connection, declarations)
         _note_files(connection, staged, batch.get("batch_id"), started_at)
         connection.execute("commit")
@@ -133,9 +134,11 @@ def _assert_unknown(connection: duckdb.DuckDBPyConnection, taken: list[BatchFile
             raise duckdb.TransactionException(f"{file.file_name} was loaded by another batch meanwhile; try again")
 
 
-def _write_batch(
-    connection: duckdb.DuckDBPyConnection, staged: BatchFiles, settings: Settings, replay: bool, started_at: datetime
+def write_batch(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, *, replay: bool, started_at: datetime
 ) -> dict[str, Any]:
+    """The records of load_records into the tables of schema raw, within the caller's transaction; the facts of its
+    report. `load_begin` has run, and load_files names the file of every record."""
     last_batch_id, last_clock_at, last_event_seq = _one(connection, "load_limits")
     connection.execute(read_sql("load_typed"), {"max_event_bytes": settings.max_event_bytes})
     data_clock_at, events = _one(connection, "load_clock")
@@ -163,7 +166,6 @@ def _write_batch(
         "clock_at": clock_at,
         "sources": [SourceReport(**dict(zip(SourceReport.model_fields, row, strict=True))) for row in rows],
         "quarantined": dict(connection.execute(read_sql("load_reasons")).fetchall()),
-        "files_taken": [file.file_name for file in staged.taken],
     }
 
 

@@ -26,16 +26,17 @@ def read_lines(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[pa.Table]
         if not end:
             parts.append(block)
             continue
-        table = _table(b"".join([*parts, block[:end]]), first)
+        table = lines_of(b"".join([*parts, block[:end]]), first)
         parts = [block[end:]]
         yield table
         first += block.count(b"\n")
     rest = b"".join(parts)
     if rest:
-        yield _table(rest, first)
+        yield lines_of(rest, first)
 
 
-def _table(data: bytes, first: int) -> pa.Table:
+def lines_of(data: bytes, first: int = 1) -> pa.Table:
+    """The table of read_lines for bytes that are not in a file."""
     ends = positions_of(data, NEWLINE) + 1
     offsets = np.concatenate(([0], ends, [len(data)] if not len(ends) or ends[-1] != len(data) else []))
     lines, is_utf8 = cut(data, offsets.astype(np.int64))
