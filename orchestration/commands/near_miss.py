@@ -37,11 +37,22 @@ def is_measured(trigger_name: str) -> bool:
 
 def measure(tables: Tables, trigger_name: str, thresholds: Thresholds) -> list[Row]:
     """Rows of the trigger's query over `user_events`, one per user that did anything of the kind."""
+    sql, values = measuring(trigger_name, thresholds)
+    return tables.rows_of(sql, **values)
+
+
+def measuring(trigger_name: str, thresholds: Thresholds) -> tuple[str, dict[str, Any]]:
+    """The trigger's query over `user_events`, and its parameters."""
     numbers = {name: int(value) for name, value in thresholds.items() if name.endswith("_seconds")}
     sql = _templates().get_template(f"explain_near_{trigger_name}.sql").render(**numbers)
     (statement,) = duckdb.extract_statements(sql)
     values = {"product_ids": product_ids(thresholds)}
-    return tables.rows_of(sql, **{name: values[name] for name in statement.named_parameters})
+    return sql, {name: values[name] for name in statement.named_parameters}
+
+
+def threshold_of(trigger_name: str, thresholds: Thresholds) -> Decimal:
+    """The value that the trigger's query measures against."""
+    return Decimal(thresholds[_THRESHOLD[trigger_name]])
 
 
 def product_ids(thresholds: Thresholds) -> list[str]:
@@ -58,7 +69,7 @@ def near_miss(tables: Tables, trigger_name: str, thresholds: Thresholds) -> Near
     rows = measure(tables, trigger_name, thresholds)
     if not rows:
         return NearMiss(words=_NOTHING[trigger_name])
-    threshold = Decimal(thresholds[_THRESHOLD[trigger_name]])
+    threshold = threshold_of(trigger_name, thresholds)
     (row,) = rows
     return NearMiss(
         words=_WORDS[trigger_name](row, thresholds, threshold),
