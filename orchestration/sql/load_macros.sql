@@ -3,7 +3,7 @@
 -- noqa: disable=LT02
 
 -- Blanks are what Unicode calls white space. A variable, because a macro would write them out for every column.
-set variable load_blanks = concat(
+set variable load_blanks = concat( -- noqa: PRS
     ' ', chr(9), chr(10), chr(11), chr(12), chr(13), chr(28), chr(29), chr(30), chr(31), chr(133), chr(160), chr(5760),
     chr(8192), chr(8193), chr(8194), chr(8195), chr(8196), chr(8197), chr(8198), chr(8199), chr(8200), chr(8201),
     chr(8202), chr(8232), chr(8233), chr(8239), chr(8287), chr(12288)
