@@ -111,8 +111,8 @@ def make_item(
 def reason_against(values: Mapping[str, Any], kind: str | None) -> str | None:
     """Why the loader will not use an event: semantics, section 1, as far as the collector does not see to it itself
     (an event without an id gets one, one without a time has the time of arrival)."""
-    user = _id_of(values.get("userId"))
-    if user is None and _id_of(values.get("anonymousId")) is None:
+    user = id_of(values.get("userId"))
+    if user is None and id_of(values.get("anonymousId")) is None:
         return "no_user"
     if user is not None and user.startswith("anon:"):
         return "reserved_id"
@@ -130,7 +130,8 @@ def text_of(value: Any) -> str | None:
     return str(value) if isinstance(value, int | float) else None
 
 
-def _id_of(value: Any) -> str | None:
+def id_of(value: Any) -> str | None:
+    """A user's or a device's id as text; two spellings of "none" are none (semantics, section 1)."""
     text = text_of(value)
     return None if text in ("null", "undefined") else text
 

@@ -50,6 +50,11 @@ def measuring(trigger_name: str, thresholds: Thresholds) -> tuple[str, dict[str,
     return sql, {name: values[name] for name in statement.named_parameters}
 
 
+def is_wait(trigger_name: str) -> bool:
+    """Whether the trigger's threshold is a time to wait: how far off it is, the clock tells."""
+    return _THRESHOLD.get(trigger_name) == "wait_seconds"
+
+
 def threshold_of(trigger_name: str, thresholds: Thresholds) -> Decimal:
     """The value that the trigger's query measures against."""
     return Decimal(thresholds[_THRESHOLD[trigger_name]])

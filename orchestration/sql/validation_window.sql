@@ -1,0 +1,1 @@
+select window_seconds from rules.looks_back

@@ -1,0 +1,118 @@
+"""Looks at what was just acknowledged, and asks for a batch at once where somebody has crossed a threshold.
+
+The look is at recent events alone: it fires nothing, and whatever it misses the next batch finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+
+import duckdb
+
+from orchestration.validation.evaluations import AskedForCrossings, Evaluations, NotReady
+from orchestration.validation.recent import RecentEvent, RecentEvents, RecentEventsDown, gather, read_event
+
+logger = logging.getLogger(__name__)
+
+COALESCE_SECONDS = 0.1  # what a page sends at once is looked at once
+SHARE = 0.25  # of the time may go into evaluations
+MOST_NOTED = 50_000  # lines that wait for a look; more are not looked at
+MOST_USERS = 500  # a look
+MOST_EVENTS = 50_000  # a look
+
+Tell = Callable[[str, int], None]
+"""A word and a count, for the metrics: noted, dropped, copies, looks, crossings, store_failures, failures."""
+
+
+class Crossings:
+    """`ask_for_batch` is called from the thread of this object, with how many thresholds were crossed."""
+
+    def __init__(
+        self, recent: RecentEvents, evaluations: Evaluations, ask_for_batch: Callable[[int], None], tell: Tell
+    ) -> None:
+        self._recent, self._evaluations = recent, evaluations
+        self._ask_for_batch, self._tell = ask_for_batch, tell
+        self._noted: deque[tuple[bytes, float]] = deque()
+        self._changed = threading.Condition()
+        self._is_ending = False
+        self._thread = threading.Thread(target=self._run, name="crossings", daemon=True)
+        self._is_started = False
+
+    def note(self, lines: Sequence[bytes]) -> None:
+        """Lines that were acknowledged just now. Takes no time, and drops what is too much."""
+        received_at = time.time()
+        with self._changed:
+            free = max(MOST_NOTED - len(self._noted), 0)
+            self._noted.extend((line, received_at) for line in lines[:free])
+            if not self._is_started:
+                self._is_started = True
+                self._thread.start()
+            self._changed.notify()
+        self._tell("noted", min(len(lines), free))
+        if len(lines) > free:
+            self._tell("dropped", len(lines) - free)
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify()
+        if self._is_started:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._noted or self._is_ending)
+                if self._is_ending:
+                    return
+            time.sleep(COALESCE_SECONDS)
+            with self._changed:
+                noted = [self._noted.popleft() for _ in range(len(self._noted))]
+            started = time.monotonic()
+            try:
+                self._look(noted)
+            except RecentEventsDown as error:
+                self._tell("store_failures", 1)
+                logger.warning("recent events: %s; batches start by the clock meanwhile", error)
+            except (NotReady, CancelledError):
+                pass  # the events are held; the next of these users leads back to them
+            except duckdb.Error as error:
+                self._tell("failures", 1)
+                logger.error("recent events could not be evaluated: %s", type(error).__name__)
+            self._rest(time.monotonic() - started)
+
+    def _rest(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_ending, timeout=seconds * (1 / SHARE - 1))
+
+    def _look(self, noted: Sequence[tuple[bytes, float]]) -> None:
+        read = [event for event in (read_event(line, at) for line, at in noted) if event is not None]
+        new = self._recent.add(read)
+        if copies := len(read) - len(new):
+            self._tell("copies", copies)
+        waiting: dict[str, list[RecentEvent]] = {}
+        for event in new:
+            waiting.setdefault(event.identities[0], []).append(event)
+        while waiting and not self._is_ending:
+            users = list(waiting)[:MOST_USERS]
+            self._look_at(users, [event for user in users for event in waiting.pop(user)])
+
+    def _look_at(self, users: Sequence[str], new: Sequence[RecentEvent]) -> None:
+        known = {event.copy_id for event in new}
+        earlier = [event for copy_id, event in gather(self._recent, users).items() if copy_id not in known]
+        lines = [event.line for event in [*earlier, *new]]
+        if len(lines) > MOST_EVENTS and len(users) > 1:
+            half = len(users) // 2
+            for some in (users[:half], users[half:]):
+                self._look_at(some, [event for event in new if event.identities[0] in set(some)])
+            return
+        self._tell("looks", 1)
+        found = self._evaluations.ask_for_crossings(AskedForCrossings(lines, len(earlier) + 1)).result()
+        if found:
+            self._tell("crossings", len(found))
+            self._ask_for_batch(len(found))
