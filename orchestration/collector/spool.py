@@ -79,6 +79,7 @@ class Spool:
         self._is_ending = False
         self._slices: dict[str, _Slice] = {}
         self._unplaced: list[Path] = []
+        self._hurried: list[Future[None]] = []
         self._place_again_at = 0.0
         self._number = 0
         self._failed_at: float | None = None
@@ -129,6 +130,18 @@ class Spool:
             self._changed.notify()
         return waiting.written
 
+    def hurry(self) -> Future[None]:
+        """Done once all that was acknowledged until now lies where the loader finds it, or could not be put there: the
+        slices need not be a second old."""
+        placed: Future[None] = Future()
+        with self._changed:
+            if self._is_ending:
+                placed.set_result(None)
+            else:
+                self._hurried.append(placed)
+                self._changed.notify()
+        return placed
+
     @property
     def queued_bytes(self) -> int:
         return self._queued_bytes
@@ -142,18 +155,21 @@ class Spool:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._queue or self._is_ending or self._seconds_left() == 0.0):
+                while not (self._queue or self._hurried or self._is_ending or self._seconds_left() == 0.0):
                     self._changed.wait(self._seconds_left())
                 group, self._queue = self._queue, []
+                hurried, self._hurried = self._hurried, []
                 is_ending = self._is_ending
             if group:
                 self._write(group)
                 with self._changed:
                     self._queued_bytes -= sum(len(one.lines) for one in group)
             for slice_ in list(self._slices.values()):
-                if is_ending or self._is_due(slice_):
+                if is_ending or hurried or self._is_due(slice_):
                     self._finish(slice_)
             self._place(is_last=is_ending)
+            for placed in hurried:
+                placed.set_result(None)
             if is_ending and not self._queue:
                 return
 
