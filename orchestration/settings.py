@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     sources: Path | None = Field(default=None, description="folder with your own source declarations (*.yml)")
     destinations: Path | None = Field(default=None, description="folder with your own REST destinations (*.yml)")
     settle_seconds: float = Field(default=1.0, ge=0, description="a file written in place is taken after so long")
+    collected_wait_seconds: float = Field(
+        default=60.0, ge=0, description="a collector's events wait so long for a batch where nobody crosses a threshold"
+    )
     max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
     lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
     warm_runs: bool = Field(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 COLLECTED = "collected"
+CROSSING_MARK = ".crossing"  # in the landing folder; its time says up to when slices are wanted at once
 SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
 
 
@@ -49,3 +53,23 @@ def source_of_slice(file_name: str) -> str | None:
     """The source whose slice a file is, by its name relative to the landing folder; None for other files."""
     parts = file_name.split("/")
     return parts[1] if len(parts) > 2 and parts[0] == COLLECTED and re.fullmatch(SOURCE_NAME, parts[1]) else None
+
+
+def mark_crossing(landing: Path) -> None:
+    """Asks for a batch of the slices that are there now, without waiting for more."""
+    (landing / CROSSING_MARK).touch()
+
+
+def seconds_until_wanted(landing: Path, slices: Sequence[Path], wait_seconds: float) -> float:
+    """How long a batch of these slices has time: nothing where one lies there since before somebody crossed a
+    threshold, else until the oldest has waited for `wait_seconds`."""
+    since = []
+    for path in slices:
+        with suppress(FileNotFoundError):  # a batch just took it
+            since.append(path.stat().st_ctime_ns)
+    if not since:
+        return 0.0
+    mark = landing / CROSSING_MARK
+    if mark.exists() and min(since) <= mark.stat().st_mtime_ns:
+        return 0.0
+    return max(min(since) / 1e9 + wait_seconds - time.time(), 0.0)

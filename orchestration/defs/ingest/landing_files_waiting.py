@@ -1,11 +1,12 @@
-"""Asks for a batch as soon as files wait."""
+"""Asks for a batch as soon as files wait, for those of a collector every minute or when somebody crossed a threshold."""
 
 import dagster as dg
 
 from orchestration.dagster_names import BATCH_JOB
 from orchestration.load import waiting_files
 from orchestration.settings import get_settings
-from orchestration.sources.landing import Arrivals
+from orchestration.sources.collected import seconds_until_wanted, source_of_slice
+from orchestration.sources.landing import Arrivals, name_in
 from orchestration.ticks import busy_reason, files_hash, patiently, run_request
 
 
@@ -21,6 +22,11 @@ def landing_files_waiting_sensor(context: dg.SensorEvaluationContext) -> dg.RunR
         files = waiting_files(settings, arrivals=arrivals)
         if not files:
             return dg.SkipReason(f"nothing waits in {settings.landing_path}")
+        slices = [path for path in files if source_of_slice(name_in(settings.landing_path, path))]
+        if len(slices) == len(files):
+            left = seconds_until_wanted(settings.landing_path, slices, settings.collected_wait_seconds)
+            if left > 0:
+                return dg.SkipReason(f"{len(slices)} slices of a collector wait, for another {left:.0f} s at most")
         if busy := busy_reason(context.instance, BATCH_JOB):
             return dg.SkipReason(f"{len(files)} files wait; {busy}")
         return run_request(context.instance, BATCH_JOB, files_hash(settings, files))
