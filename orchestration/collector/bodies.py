@@ -25,27 +25,29 @@ class Bodies:
         self._settings = settings
         self._reading = 0
 
-    async def read(self, request: Request) -> bytes:
-        """Raises BodyRefused; starlette's ClientDisconnect where the client hangs up."""
+    async def read(self, request: Request, most: int | None = None) -> bytes:
+        """`most`: bytes, instead of the setting. Raises BodyRefused; starlette's ClientDisconnect where the client hangs
+        up."""
+        most = most or self._settings.max_body_bytes
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip"):
             raise BodyRefused(415, "unknown_encoding")
-        if int(request.headers.get("content-length") or 0) > self._settings.max_body_bytes:
+        if int(request.headers.get("content-length") or 0) > most:
             raise BodyRefused(413, "body_too_large")
         try:
             async with asyncio.timeout(self._settings.body_seconds):
-                body = await self._read(request)
+                body = await self._read(request, most)
         except TimeoutError:
             raise BodyRefused(408, "body_too_slow") from None
-        return _unzipped(body, self._settings.max_body_bytes) if encoding == "gzip" else body
+        return _unzipped(body, most) if encoding == "gzip" else body
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request, most: int) -> bytes:
         chunks, size = list[bytes](), 0
         try:
             async for chunk in request.stream():
                 size += len(chunk)
                 self._reading += len(chunk)
-                if size > self._settings.max_body_bytes:
+                if size > most:
                     raise BodyRefused(413, "body_too_large")
                 if self._reading > self._settings.max_reading_bytes:
                     raise BodyRefused(503, "busy")
