@@ -26,7 +26,7 @@ class Bodies:
         self._reading = 0
 
     async def read(self, request: Request, most: int | None = None) -> bytes:
-        """`most`: bytes, instead of the setting. Raises BodyRefused; starlette's ClientDisconnect where the client hangs
+        """`most`: bytes, in place of the setting. Raises BodyRefused; starlette's ClientDisconnect where a client hangs
         up."""
         most = most or self._settings.max_body_bytes
         encoding = request.headers.get("content-encoding", "identity").strip().lower()

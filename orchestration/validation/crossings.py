@@ -20,6 +20,7 @@ from orchestration.validation.recent import RecentEvent, RecentEvents, RecentEve
 logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.1  # what a page sends at once is looked at once
+NOT_READY_SECONDS = 1.0  # between looks at whether the rules are compiled
 SHARE = 0.25  # of the time may go into evaluations
 MOST_NOTED = 50_000  # lines that wait for a look; more are not looked at
 MOST_USERS = 500  # a look
@@ -38,7 +39,9 @@ class Crossings:
         self._recent, self._evaluations = recent, evaluations
         self._ask_for_batch, self._tell = ask_for_batch, tell
         self._noted: deque[tuple[bytes, float]] = deque()
+        self._waiting: dict[str, list[RecentEvent]] = {}  # new events by user, not looked at yet
         self._changed = threading.Condition()
+        self._taking = threading.Lock()
         self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="crossings", daemon=True)
         self._is_started = False
@@ -57,6 +60,13 @@ class Crossings:
         if len(lines) > free:
             self._tell("dropped", len(lines) - free)
 
+    def store_noted(self) -> None:
+        """Brings what was noted to the store now, so that whoever asks next finds it. Raises RecentEventsDown."""
+        with self._taking:
+            with self._changed:
+                noted = [self._noted.popleft() for _ in range(len(self._noted))]
+            self._store(noted)
+
     def close(self) -> None:
         with self._changed:
             self._is_ending = True
@@ -67,40 +77,52 @@ class Crossings:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._noted or self._is_ending)
+                self._changed.wait_for(lambda: self._noted or self._waiting or self._is_ending)
                 if self._is_ending:
                     return
             time.sleep(COALESCE_SECONDS)
-            with self._changed:
-                noted = [self._noted.popleft() for _ in range(len(self._noted))]
-            started = time.monotonic()
+            started, least = time.monotonic(), 0.0
             try:
-                self._look(noted)
+                self.store_noted()
+                self._look()
             except RecentEventsDown as error:
+                with self._taking:
+                    self._waiting.clear()
                 self._tell("store_failures", 1)
                 logger.warning("recent events: %s; batches start by the clock meanwhile", error)
             except (NotReady, CancelledError):
-                pass  # the events are held; the next of these users leads back to them
+                least = NOT_READY_SECONDS
             except duckdb.Error as error:
                 self._tell("failures", 1)
                 logger.error("recent events could not be evaluated: %s", type(error).__name__)
-            self._rest(time.monotonic() - started)
+            self._rest(max(least, (time.monotonic() - started) * (1 / SHARE - 1)))
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_ending, timeout=seconds * (1 / SHARE - 1))
+            self._changed.wait_for(lambda: self._is_ending, timeout=seconds)
 
-    def _look(self, noted: Sequence[tuple[bytes, float]]) -> None:
+    def _store(self, noted: Sequence[tuple[bytes, float]]) -> None:
         read = [event for event in (read_event(line, at) for line, at in noted) if event is not None]
         new = self._recent.add(read)
         if copies := len(read) - len(new):
             self._tell("copies", copies)
-        waiting: dict[str, list[RecentEvent]] = {}
-        for event in new:
-            waiting.setdefault(event.identities[0], []).append(event)
-        while waiting and not self._is_ending:
-            users = list(waiting)[:MOST_USERS]
-            self._look_at(users, [event for user in users for event in waiting.pop(user)])
+        free = max(MOST_NOTED - sum(map(len, self._waiting.values())), 0)  # while the rules are being compiled
+        for event in new[:free]:
+            self._waiting.setdefault(event.identities[0], []).append(event)
+
+    def _look(self) -> None:
+        while not self._is_ending:
+            with self._taking:
+                taken = {user: self._waiting.pop(user) for user in list(self._waiting)[:MOST_USERS]}
+            if not taken:
+                return
+            try:
+                self._look_at(list(taken), [event for events in taken.values() for event in events])
+            except NotReady:
+                with self._taking:
+                    for user, events in taken.items():
+                        self._waiting[user] = events + self._waiting.get(user, [])
+                raise
 
     def _look_at(self, users: Sequence[str], new: Sequence[RecentEvent]) -> None:
         known = {event.copy_id for event in new}

@@ -20,7 +20,7 @@ from orchestration.validation.crossings import Crossings
 from orchestration.validation.evaluations import Evaluations
 from orchestration.validation.evaluator import Evaluator
 from orchestration.validation.metrics import ValidationMetrics
-from orchestration.validation.recent import EmbeddedRecentEvents, RecentEvents, gather
+from orchestration.validation.recent import EmbeddedRecentEvents, RecentEvent, RecentEvents, gather
 from orchestration.validation.redis_events import RedisRecentEvents
 from orchestration.validation.settings import ValidationSettings
 
@@ -57,7 +57,7 @@ class ValidationLayer:
         """
         lines = question.lines
         if lines is None:
-            held = await asyncio.to_thread(gather, self._recent, [question.identity or ""])
+            held = await asyncio.to_thread(self._held, question.identity or "")
             lines = [event.line for event in sorted(held.values(), key=lambda event: event.received_at)]
             if not lines:
                 return None
@@ -70,6 +70,10 @@ class ValidationLayer:
         if has_asked:
             await asyncio.to_thread(self._ask_for_batch, 1)
         return answer_json(question, asked, answer, has_asked=has_asked)
+
+    def _held(self, identity: str) -> dict[str, RecentEvent]:
+        self._crossings.store_noted()
+        return gather(self._recent, [identity])
 
     def _ask_for_batch(self, crossings: int) -> None:
         self._hurry().result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from orchestration.settings import Settings, get_settings
+from orchestration.sources.collected import COLLECTED, mark_crossing
 from orchestration.warehouse import connect
 from tests.dagster.conftest import AUDIT_JOB, BATCH_JOB, PUSH_JOB, Tick, drop, failure_text, run
 from tests.push.conftest import Platform, Shop
@@ -50,6 +52,41 @@ def test_the_same_waiting_files_are_one_key_and_other_files_another(home: Settin
     assert both != first
     path.unlink()
     assert look(LANDING).key not in (first, both)
+
+
+def test_a_collectors_events_wait_for_a_crossing_or_for_a_minute(
+    home: Settings, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.landing_path / COLLECTED / "site"
+    folder.mkdir(parents=True)
+    slice_ = put_into_place(folder / "1.jsonl")
+    tick = look(LANDING)
+    assert tick.request is None and "1 slices of a collector wait" in tick.skip
+    mark_crossing(home.landing_path)
+    crossed = look(LANDING).key
+    assert crossed
+
+    slice_.unlink()
+    put_into_place(folder / "2.jsonl")  # after the crossing: it is not waited for
+    assert look(LANDING).request is None
+    monkeypatch.setenv("TRIPLINE_COLLECTED_WAIT_SECONDS", "0")
+    assert look(LANDING).key != crossed
+
+
+def test_a_file_beside_a_collectors_events_is_asked_for_at_once(home: Settings, look: Look) -> None:
+    folder = home.landing_path / COLLECTED / "site"
+    folder.mkdir(parents=True)
+    put_into_place(folder / "1.jsonl")
+    drop(home)
+    assert look(LANDING).key
+
+
+def put_into_place(path: Path) -> Path:
+    """As the collector does: written elsewhere, then renamed."""
+    draft = path.with_suffix(".part")
+    draft.write_text('{"messageId": "1", "userId": "u", "event": "e", "timestamp": "2026-11-27"}\n')
+    time.sleep(0.02)  # more than a tick of the kernel's clock
+    return draft.rename(path)
 
 
 def test_a_file_mended_in_place_is_asked_for_again(home: Settings, look: Look) -> None:

@@ -1,0 +1,85 @@
+"""The rules of the shipped project, compiled once a test run; a Redis server of a test's own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from redis import Redis, RedisError
+
+from orchestration.settings import Settings
+from orchestration.validation.rules import rules_file
+from tests.needs import needs
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rules file of the project as it is."""
+    shared = tmp_path_factory.getbasetemp().parent / "rules-of-the-project"  # of all workers
+    with FileLock(f"{shared}.lock"):
+        return rules_file(Settings.all_in(shared))
+
+
+@pytest.fixture
+def with_rules(settings: Settings, compiled: Path) -> Settings:
+    """A home whose rules need not be compiled."""
+    (settings.home / "rules").mkdir()
+    shutil.copy(compiled, settings.home / "rules")
+    return settings
+
+
+@dataclass
+class RedisServer:
+    """On a socket in a folder of its own, so that no two tests ask for one port."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.folder / 'redis.sock'}"
+
+    def start(self) -> None:
+        program = needs("redis-server", why="recent events are held in Redis")
+        place = ["--port", "0", "--unixsocket", str(self.folder / "redis.sock"), "--dir", str(self.folder)]
+        self.process = subprocess.Popen([program, *place, "--save", ""], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.client().ping()
+                return
+            except RedisError:
+                assert time.monotonic() < deadline, "Redis does not answer"
+                time.sleep(0.02)
+
+    def client(self) -> Redis:
+        return Redis.from_url(self.url)
+
+    def freeze(self) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
