@@ -108,7 +108,7 @@ def _events(
         while True:
             # Free at this moment, with its tables; closed again before dbt opens it.
             with connect(settings.warehouse_path, wait_seconds=max(0.0, deadline - time.monotonic())) as warehouse:
-                ((built_from,),) = warehouse.execute(read_sql("dagster_built_from")).fetchall()
+                ((built_from,),) = warehouse.execute(read_sql("built_from")).fetchall()
             started = start(folder, built_from)
             seen = 0
             for event in _with_figures(started):

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from orchestration.errors import BuildFailed, ConfigError, WarehouseLocked
+from orchestration.project_files import project_fingerprint
 from orchestration.seed_files import assert_readable_seeds
 from orchestration.settings import PROJECT_DIR, Settings
-from orchestration.warehouse import connect
+from orchestration.warehouse import connect, read_sql
 from orchestration.warm.batch import dbt_by_template
 
 DBT_PROJECT_DIR = PROJECT_DIR / "dbt_project"
@@ -23,6 +24,9 @@ AUDIT_TAG = "audit"  # tests that guard no decision; a job of their own runs the
 # Unit tests want a throw-away warehouse: some of them write to the tables they test.
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude", f"tag:{AUDIT_TAG}"]
 COMPILE = ["compile", "--select"]
+# What lasts as long as the project's files are the same, as methods of dbt's: what Dagster leaves out by name.
+LASTING = ["resource_type:seed"]
+LASTING += [f"path:models/{folder},config.materialized:view" for folder in ("staging", "identity", "triggers")]
 
 
 def build_without(names: list[str]) -> list[str]:
@@ -54,14 +58,17 @@ def build(
     anything else that went wrong; dbt's own words are in the message. A failed data test raises only where a model was
     skipped for it; otherwise everything is built, and the report names it.
     """
-    arguments = [*BUILD, "--no-write-json"]  # a manifest that nobody reads takes as long as a large model
+    started = time.monotonic()
+    fingerprint = project_fingerprint(project_dir.parent)  # before dbt reads the files
+    assert_readable_seeds(project_dir.parent / "seeds")
+    is_light = not (full_refresh or select) and _built_from(settings) == fingerprint
+    arguments = build_without(LASTING) if is_light else list(BUILD)
+    arguments.append("--no-write-json")  # a manifest that nobody reads takes as long as a large model
     if full_refresh:
         arguments.append("--full-refresh")
     if select:
         arguments += ["--select", *select]
-    started = time.monotonic()
-    assert_readable_seeds(project_dir.parent / "seeds")
-    done = _run(settings, arguments, project_dir)
+    done = _run(settings, arguments, project_dir, TRIPLINE_BUILT_FROM=fingerprint)
     statuses: dict[str, int] = {}
     failed_tests: list[str] = []
     errors: list[str] = []
@@ -97,15 +104,25 @@ def invoke(settings: Settings, arguments: list[str], *, project_dir: Path = DBT_
             close_warehouse()
 
 
-def _run(settings: Settings, arguments: list[str], project_dir: Path) -> Any:
+def _built_from(settings: Settings) -> str | None:
+    """The fingerprint of the files that the seeds and views in the warehouse are of; None where that is not known."""
+    if not settings.warehouse_path.exists():
+        return None
+    with connect(settings.warehouse_path, wait_seconds=settings.lock_timeout_seconds) as connection:
+        rows = connection.execute(read_sql("built_from")).fetchall()
+    return rows[0][0] if rows else None
+
+
+def _run(settings: Settings, arguments: list[str], project_dir: Path, **variables: str) -> Any:
     """What dbt_runs.report_of tells. Raises BuildFailed where a template died."""
     words = _words(settings, arguments, project_dir)
-    done = dbt_by_template(settings, words, {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path)})
+    done = dbt_by_template(settings, words, {"TRIPLINE_WAREHOUSE": str(settings.warehouse_path), **variables})
     if done is not None:
         return done
     from orchestration.warm.dbt_runs import report_of
 
-    return report_of(invoke(settings, arguments, project_dir=project_dir))
+    with environment(**variables):
+        return report_of(invoke(settings, arguments, project_dir=project_dir))
 
 
 def _words(settings: Settings, arguments: list[str], project_dir: Path) -> list[str]:
