@@ -11,7 +11,6 @@ from orchestration.commands.explain_view import render
 from orchestration.commands.explanation import (
     Activity,
     DeliveryStep,
-    Device,
     EvidenceEvent,
     Explanation,
     Identity,
@@ -19,10 +18,11 @@ from orchestration.commands.explanation import (
     NearMiss,
     TriggerStory,
 )
+from orchestration.commands.identities import find_identity
 from orchestration.commands.near_miss import near_miss
 from orchestration.commands.reasons import Causes, why
 from orchestration.commands.tables import Tables, open_tables
-from orchestration.commands.words import listed, of_threshold, quantity, when
+from orchestration.commands.words import listed, of_threshold, quantity
 from orchestration.errors import ConfigError, TriplineError
 from orchestration.settings import Settings, get_settings
 
@@ -48,7 +48,12 @@ def explain(settings: Settings, user_id: str, trigger: str | None = None, *, lat
     with open_tables(settings, prefer="warehouse") as tables:
         if not tables.homes:
             raise TriplineError(*_nothing_to_read(tables))
-        return _Reader(tables, latest).explain(user_id.strip(), trigger)
+        return explain_from(tables, user_id, trigger, latest=latest)
+
+
+def explain_from(tables: Tables, user_id: str, trigger: str | None = None, *, latest: int = LATEST) -> Explanation:
+    """As `explain`, from tables that are open."""
+    return _Reader(tables, latest).explain(user_id.strip(), trigger)
 
 
 def _nothing_to_read(tables: Tables) -> tuple[str, str]:
@@ -70,7 +75,9 @@ class _Reader:
         if trigger is not None and trigger not in defined:
             raise ConfigError(f"there is no trigger '{trigger}'", f"the triggers are: {listed(defined, at_most=100)}")
         state = self.tables.one("explain_state")
-        identity = self._identity(asked)
+        identity = find_identity(self.tables, asked)
+        if identity is None:
+            raise self._unknown(asked)
         has_events = self._read_events(identity, state)
         causes = self._read_stories(identity, state)
         stories = self._stories(causes)
@@ -88,33 +95,6 @@ class _Reader:
             ],
             notes=self._notes(state),
         )
-
-    def _identity(self, asked: str) -> Identity:
-        device = asked.removeprefix("anon:")
-        found = self.tables.one("explain_who", asked=asked, device=device)
-        if not found["is_user"] and not found["is_device"]:
-            raise self._unknown(asked)
-        is_device = found["is_device"] and (asked != device or not found["is_user"])
-        if not is_device:
-            devices = [Device(**row) for row in self.tables.rows("explain_devices", user_id=asked)]
-            with_devices = f", with the devices {listed(d.anonymous_id for d in devices)}" if devices else ""
-            return Identity(
-                asked=asked, user_id=asked, is_anonymous=False, is_device=False, devices=devices,
-                words=f"user {asked}{with_devices}",
-            )  # fmt: skip
-        owner = found["known_user_id"]
-        if owner is None:
-            own = [Device(anonymous_id=device, linked_at=None)]
-            words = f"device {device}, not linked to a user"
-            return Identity(
-                asked=asked, user_id=f"anon:{device}", is_anonymous=True, is_device=True, devices=own, words=words
-            )
-        devices = [Device(**row) for row in self.tables.rows("explain_devices", user_id=owner)]
-        words = f"device {device} belongs to user {owner}, by an event of {when(found['linked_at'])}"
-        return Identity(
-            asked=asked, user_id=owner, is_anonymous=False, is_device=True,
-            linked_at=found["linked_at"], devices=devices, words=words,
-        )  # fmt: skip
 
     def _unknown(self, asked: str) -> TriplineError:
         similar = [row["id"] for row in self.tables.rows("explain_similar", asked=asked)]
@@ -222,6 +202,8 @@ class _Reader:
             )
         elif warehouse.state == "unreadable":
             notes.append(f"the warehouse cannot be read: {warehouse.problem}")
+        elif not warehouse.is_tried:
+            notes.append("this is the published database alone, without the events")
         elif warehouse.state == "missing":
             notes.append("there is no warehouse here, only the published database: events cannot be shown")
         built, loaded = state["built_batch_id"], state["loaded_batch_id"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ class DatabaseFile(BaseModel):
     state: Literal["open", "missing", "locked", "unreadable"]
     holder: Holder | None = None
     problem: str = ""
+    is_tried: bool = True
 
 
 @dataclass
@@ -77,17 +78,13 @@ def open_tables(settings: Settings, *, prefer: Literal["warehouse", "published"]
     With `prefer='published'` the warehouse is opened only if there is no published file: reading the warehouse
     keeps batches out for as long as it is open. Never raises because a file is missing, locked or broken.
     """
-    connection = duckdb.connect()
-    try:
-        connection.execute("set timezone = 'UTC'")
-        connection.execute(read_sql("schema"))
-        connection.execute(read_sql("commands_tables"))
+    with _empty_tables({}) as connection:
         published_alias = settings.published_path.stem
         if published_alias == settings.warehouse_path.stem:
             published_alias += "_published"
         published = _attach(connection, settings.published_path, published_alias)
         if prefer == "published" and published.state == "open":
-            warehouse = DatabaseFile(path=settings.warehouse_path, state="missing", problem="not looked at")
+            warehouse = _untried(settings)
         else:
             # Under its own name, which is what views in it call it.
             warehouse = _attach(connection, settings.warehouse_path, settings.warehouse_path.stem)
@@ -95,6 +92,33 @@ def open_tables(settings: Settings, *, prefer: Literal["warehouse", "published"]
         opened = [name for name, file in (("published", published), ("warehouse", warehouse)) if file.state == "open"]
         homes = _show(connection, {name: aliases[name] for name in sorted(opened, key=lambda name: name == prefer)})
         yield Tables(connection, warehouse, published, homes)
+
+
+@contextmanager
+def open_published(settings: Settings, limits: Mapping[str, Any]) -> Iterator[Tables]:
+    """The published file alone, whatever happens to it: for what serves others and must never keep a batch out.
+
+    `limits`: DuckDB's own settings, of threads and memory. Never raises because the file is missing or broken.
+    """
+    with _empty_tables(limits) as connection:
+        alias = settings.published_path.stem
+        published = _attach(connection, settings.published_path, alias)
+        homes = _show(connection, {"published": alias} if published.state == "open" else {})
+        yield Tables(connection, _untried(settings), published, homes)
+
+
+def _untried(settings: Settings) -> DatabaseFile:
+    return DatabaseFile(path=settings.warehouse_path, state="missing", is_tried=False)
+
+
+@contextmanager
+def _empty_tables(limits: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(config=dict(limits))
+    try:
+        connection.execute("set global timezone = 'UTC'")  # for its cursors too
+        connection.execute(read_sql("schema"))
+        connection.execute(read_sql("commands_tables"))
+        yield connection
     finally:
         connection.close()
 
