@@ -3,6 +3,7 @@
 POST /v1/track, identify, page, screen, group, alias, batch    Segment's HTTP API
 POST /v1/cloudevents                                           CloudEvents 1.0: structured, batch, binary
 POST /com.snowplowanalytics.snowplow/tp2                       Snowplow trackers
+GET  /v1/triggers, /v1/users/{id}/triggers, …/explain           what was found, for read keys: see reading.py
 GET  /tripline.js                                              the browser's data layer
 GET  /health, /ready, /metrics, /openapi.json
 
@@ -32,19 +33,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.collector import backlog, cloudevents, segment, snowplow
+from orchestration.collector import backlog, cloudevents, reading, segment, snowplow
+from orchestration.collector.answers import json_answer as _json
+from orchestration.collector.answers import log_request as _log
 from orchestration.collector.bodies import Bodies, BodyRefused
 from orchestration.collector.browser_files import send_script, send_shop
 from orchestration.collector.items import Item, now_text
 from orchestration.collector.keys import Writer, Writers, first_key
 from orchestration.collector.metrics import Metrics
+from orchestration.collector.readers import Readers
 from orchestration.collector.segment import Payload, TooManyItems
 from orchestration.collector.settings import CollectorSettings
 from orchestration.collector.spool import Spool
+from orchestration.collector.views import Views
 from orchestration.errors import SpoolFull
 from orchestration.settings import Settings
 
-access = logging.getLogger("tripline.access")
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
@@ -60,6 +64,8 @@ class Collector:
     def __init__(self, settings: Settings, collector: CollectorSettings, spool: Spool) -> None:
         self.settings, self.collector, self.spool = settings, collector, spool
         self.writers = Writers(settings, collector)
+        self.readers = Readers(settings, collector, self.writers)
+        self.views = Views(settings)
         self.bodies = Bodies(collector)
         self.metrics = Metrics()
         self.backlog = backlog.look(settings.landing_path, collector)
@@ -74,6 +80,7 @@ class Collector:
 
     def _look(self) -> None:
         self.writers.refresh()
+        self.readers.refresh()
         self.backlog = backlog.look(self.settings.landing_path, self.collector)
 
     @property
@@ -93,6 +100,7 @@ def make_app(settings: Settings, collector: CollectorSettings, spool: Spool) -> 
             yield
         finally:
             watching.cancel()
+            shared.views.close()
 
     calls = [_collecting(f"/v1/{call}", shared, _reading(call)) for call in segment.CALLS]
     return Starlette(
@@ -103,6 +111,7 @@ def make_app(settings: Settings, collector: CollectorSettings, spool: Spool) -> 
             _collecting(
                 "/com.snowplowanalytics.snowplow/tp2", shared, lambda request, body: snowplow.read_payload(body)
             ),
+            *reading.routes(shared.readers, shared.views, shared.metrics),
             Route("/tripline.js", send_script),
             *([Route("/shop/{path:path}", lambda request: _shop(shared))] if collector.shop else []),
             Route("/health", lambda request: _json(200, {"status": "ok"})),
@@ -261,14 +270,3 @@ def _metrics(shared: Collector) -> Response:
     shared.metrics.oldest.set(shared.backlog.oldest_seconds)
     shared.metrics.free.set(shared.backlog.free_bytes)
     return Response(generate_latest(shared.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
-
-
-def _log(method: str, path: str, status: int, seconds: float, told: dict[str, Any]) -> None:
-    """No address, no id and nothing of a body: the log may be kept for longer than events are."""
-    if access.isEnabledFor(logging.INFO):
-        line = {"at": now_text(), "method": method, "path": path, "status": status, "ms": round(seconds * 1_000, 1)}
-        access.info(msgspec.json.encode({**line, **told}).decode())

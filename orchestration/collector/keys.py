@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import SecretStr
@@ -125,10 +126,15 @@ def make_first_key(settings: Settings, collector: CollectorSettings, source: str
     path = keys_file(settings, collector)
     if collector.keys or path.exists():
         return False
+    write_private(path, {source: [secrets.token_urlsafe(18)]})
+    return True
+
+
+def write_private(path: Path, content: object) -> None:
+    """A new YAML file that nobody else may read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        yaml.safe_dump({source: [secrets.token_urlsafe(18)]}, file)
-    return True
+        yaml.safe_dump(content, file)
 
 
 def first_key(settings: Settings, collector: CollectorSettings, source: str = "site") -> str | None:
@@ -137,21 +143,26 @@ def first_key(settings: Settings, collector: CollectorSettings, source: str = "s
 
 
 def _read_keys(path: Path) -> dict[str, Sequence[SecretStr]]:
-    """Raises ConfigError without what stands in the file: it holds keys."""
-    if not path.exists():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: not readable as YAML", "mend the file") from None
-    if not isinstance(content, dict) or not all(map(_are_keys, content.values())):
+    """Raises ConfigError."""
+    content = read_private(path) or {}
+    if not isinstance(content, dict) or not all(map(are_keys, content.values())):
         raise ConfigError(f"{path}: write keys are lists of text by source", "for example `site: [a-long-random-word]`")
     return {str(name): [SecretStr(key) for key in listed] for name, listed in content.items()}
 
 
-def _are_keys(listed: object) -> bool:
+def read_private(path: Path) -> Any:
+    """A YAML file's content, None without one. Raises ConfigError without what stands in the file: it holds keys."""
+    if not path.exists():
+        return None
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not readable as YAML", "mend the file") from None
+
+
+def are_keys(listed: object) -> bool:
     return isinstance(listed, list) and all(isinstance(key, str) and key for key in listed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from orchestration.errors import ConfigError
 
@@ -19,6 +19,8 @@ class CollectorSettings(BaseSettings):
     port: int = Field(default=8092, ge=0, le=65_535, description="0 takes a free one")
     keys: dict[str, list[SecretStr]] = Field(default_factory=dict, description='JSON: {"site": ["key", "next key"]}')
     keys_file: Path | None = Field(default=None, description="YAML of the same shape, read anew when it changes")
+    read_keys: list[SecretStr] = Field(default_factory=list, description='JSON: ["key", "next key"]')
+    read_keys_file: Path | None = Field(default=None, description="YAML of the same shape, read anew when it changes")
     shop: bool = Field(default=False, description="serve the demo shop at /shop/ too")
     slice_seconds: float = Field(default=1.0, gt=0, description="events lie so long before the loader may take them")
     max_body_bytes: int = Field(default=500 * 1024, ge=1_024, description="Segment's limit, after unzipping too")
@@ -39,3 +41,5 @@ def get_collector_settings() -> CollectorSettings:
     except ValidationError as error:
         wrong = [f"TRIPLINE_COLLECTOR_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
         raise ConfigError("; ".join(wrong), "mend the environment variable, or unset it") from None
+    except SettingsError as error:  # of what is to be JSON and is none; it names the field and not what stands there
+        raise ConfigError(f"TRIPLINE_COLLECTOR_…: {error}", "mend the environment variable, or unset it") from None

@@ -40,6 +40,15 @@ create table triggers.trigger_decisions (
     config_version varchar
 );
 
+create table triggers.user_trigger_flags (
+    user_id varchar,
+    trigger_name varchar,
+    is_flagged boolean,
+    flagged_since timestamp,
+    observed_value decimal(38, 8),
+    threshold_value decimal(38, 8)
+);
+
 create table batches.int_batch__limits (
     build_id varchar,
     done_batch_id bigint,
