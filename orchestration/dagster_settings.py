@@ -16,6 +16,7 @@ class DagsterSettings(BaseSettings):
     freshness_seconds: int = Field(
         default=3_600, ge=60, description="a load or firings older than this fail their freshness check"
     )
+    source_look_seconds: int = Field(default=30, ge=1, description="between looks at whether sources bring events")
     tick_wait_seconds: float = Field(
         default=2.0, ge=0, le=30, description="a tick waits this long for the warehouse, then skips; Dagster allows 60"
     )

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     collected_wait_seconds: float = Field(
         default=60.0, ge=0, description="a collector's events wait so long for a batch where nobody crosses a threshold"
     )
+    stalled_after_seconds: float = Field(
+        default=86_400.0, gt=0, description="a source without events for so long fails its check"
+    )
     max_event_bytes: int = Field(default=1_048_576, ge=1024, description="longer events are quarantined as too_large")
     lock_timeout_seconds: float = Field(default=30.0, ge=0, description="how long to wait for the warehouse")
     warm_runs: bool = Field(

@@ -21,7 +21,8 @@ class CollectedSource(BaseModel):
 
     `origins` are the web pages that may send from a browser (`https://shop.example`, `http://localhost:*`, or `*` for
     all). `events_per_second` is what each write key may send for long; ten seconds of it at once. `tracking_plan` is a
-    file of JSON Schemas by event name, relative to the declaration.
+    file of JSON Schemas by event name, relative to the declaration. Without events for `stalled_after_seconds` (else
+    the setting of that name) the source's check fails.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +31,7 @@ class CollectedSource(BaseModel):
     kind: Literal["collector"]
     format: ClassVar[str] = "jsonl"
     is_paused: bool = False
+    stalled_after_seconds: float | None = Field(default=None, gt=0)
     origins: list[str] = []
     events_per_second: float = Field(default=1_000.0, gt=0)
     tracking_plan: Path | None = None

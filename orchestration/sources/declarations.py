@@ -49,6 +49,7 @@ class Declaration(BaseModel):
     files: list[str] = Field(min_length=1)
     format: Format
     is_paused: bool = False
+    stalled_after_seconds: float | None = Field(default=None, gt=0)
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     with_columns: list[str] = []
     explode: str | None = None
@@ -175,13 +176,13 @@ def read_declarations(own_dir: Path | None) -> list[Source]:
     for folder in (own_dir, SHIPPED_DIR):
         here: dict[str, Source] = {}
         for path in _yaml_files(folder):
-            declaration = read_declaration(path)
-            if declaration.name in here:
-                raise ConfigError(
-                    f"{path} declares the source {declaration.name!r}, and so does {here[declaration.name].path}",
-                    "give one of them another name",
-                )
-            here[declaration.name] = declaration
+            for declaration in read_file(path):
+                if declaration.name in here:
+                    raise ConfigError(
+                        f"{path} declares the source {declaration.name!r}, and so does {here[declaration.name].path}",
+                        "give one of them another name",
+                    )
+                here[declaration.name] = declaration
         found = {**here, **found} if not found else {**found, **{k: v for k, v in here.items() if k not in found}}
     return list(found.values())
 
@@ -192,17 +193,30 @@ def _yaml_files(folder: Path | None) -> Iterator[Path]:
 
 
 def read_declaration(path: Path) -> Source:
-    """Raises ConfigError naming the file, the line and the key."""
+    """The only declaration of a file. Raises ConfigError naming the file, the line and the key."""
+    (declaration,) = read_file(path)
+    return declaration
+
+
+def read_file(path: Path) -> list[Source]:
+    """The declarations of a file, one in each of its YAML documents. Raises ConfigError naming the file, the line and
+    the key."""
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text)
-        content = yaml.safe_load(text)
+        documents = list(zip(yaml.compose_all(text), yaml.safe_load_all(text), strict=True))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not YAML: {error}", "mend the file") from error
+    # Nothing between two lines of dashes is no declaration; nothing at all is a mistake.
+    filled = [_read_document(path, root, content) for root, content in documents if content is not None]
+    return filled or [_read_document(path, None, None)]
+
+
+def _read_document(path: Path, root: yaml.Node | None, content: Any) -> Source:
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}, line 1: a source declaration is a map", "start with `name:`")
+        line = root.start_mark.line + 1 if root else 1
+        raise ConfigError(f"{path}, line {line}: a source declaration is a map", "start with `name:`")
     kind = content.get("kind", "files")
     if kind not in KINDS:
         line = _line_of(root, ["kind"])

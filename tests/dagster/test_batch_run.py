@@ -66,6 +66,41 @@ def test_the_page_of_the_load_accounts_for_every_line(batch: Done) -> None:
     assert metadata_of(batch.instance, "raw", "quarantined_events")["not_json"] == 1
 
 
+def test_the_page_of_a_source_says_what_came_of_it_and_how_far_it_is(batch: Done) -> None:
+    facts = metadata_of(batch.instance, "sources", "segment")
+    whole = metadata_of(batch.instance, "raw", "events")
+    assert {name: facts[name] for name in ("rows_read", "rows_loaded", "duplicates", "quarantined")} == {
+        name: whole[name] for name in ("rows_read", "rows_loaded", "duplicates", "quarantined")
+    }
+    ((complete, clock),) = batch.query("select complete_through, clock_at from raw.load_batches")
+    assert facts["watermark"] == f"{complete} UTC"
+    assert facts["lag_seconds"] == round((clock - complete).total_seconds(), 1)
+    assert facts["waiting"] == 0
+    assert batch.instance.get_latest_materialization_event(dg.AssetKey(["sources", "site"])) is None
+
+
+def test_a_source_that_falls_silent_turns_its_check_red_and_only_its_own(
+    batch: Done, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(cursor: str | None = None) -> Any:
+        repository = definitions.get_repository_def()
+        context = dg.build_sensor_context(batch.instance, cursor=cursor, repository_def=repository)
+        return repository.get_sensor_def("source_stalled_sensor").evaluate_tick(context)
+
+    def passed(data: Any) -> dict[str, bool]:
+        return {event.asset_key.path[-1]: event.passed for event in data.asset_events}
+
+    fresh = look()
+    assert passed(fresh)["segment"] is True and passed(fresh)["site"] is True
+    assert look(fresh.cursor).asset_events == [], "nothing changed"
+    monkeypatch.setenv("TRIPLINE_STALLED_AFTER_SECONDS", "0.001")
+    silent = look(fresh.cursor)
+    assert passed(silent) == {"segment": False}
+    (told,) = silent.asset_events
+    assert "no absence after" in told.description and told.metadata["holds_absences_back"].value is True
+    assert "stalled: segment" in silent.skip_message
+
+
 def test_the_pages_of_matches_and_decisions_say_what_the_tables_say(batch: Done) -> None:
     matched = metadata_of(batch.instance, "triggers", "trigger_matches")
     decided = metadata_of(batch.instance, "triggers", "trigger_decisions")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -44,8 +43,7 @@ class World:
         return _by_user([tuple(row.values()) for row in rows])
 
     def expected(self, names: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
-        of_family = {user: rows for user, rows in self.matches.items() if _family_of(user) in names}
-        return of_family
+        return {user: rows for user, rows in self.matches.items() if _family_of(user) in names}
 
 
 @pytest.fixture(scope="module", params=WORLDS[:EXAMPLES], ids=" with ".join)

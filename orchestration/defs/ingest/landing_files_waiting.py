@@ -1,4 +1,4 @@
-"""Asks for a batch as soon as files wait, for those of a collector every minute or when somebody crossed a threshold."""
+"""Asks for a batch as soon as files wait; for a collector's, every minute or when somebody crossed a threshold."""
 
 import dagster as dg
 

@@ -6,17 +6,25 @@ from typing import Any
 import dagster as dg
 
 from orchestration.dagster_names import RAW_TABLES, WAREHOUSE_POOL, failure
+from orchestration.dagster_sources import SOURCES, source_key
 from orchestration.errors import TriplineError
 from orchestration.load import load_batch
 from orchestration.load_report import BatchReport
-from orchestration.settings import get_settings
+from orchestration.settings import Settings, get_settings
+from orchestration.sources.declarations import read_declarations
+from orchestration.sources.states import waiting_of_sources
 
 
 def _specs() -> list[dg.AssetSpec]:
     # A function, because the loader of this folder would take a list of specs for assets of its own.
-    return [
+    tables = [
         dg.AssetSpec(dg.AssetKey(["raw", name]), group_name="ingest", description=description, kinds={"duckdb"})
         for name, description in RAW_TABLES.items()
+    ]
+    told = "What came of it with the last batch that it had a part in, how far it is, and what waits."
+    return tables + [
+        dg.AssetSpec(source_key(name), group_name="sources", description=told, kinds={kind}, skippable=True)
+        for name, kind in SOURCES.items()
     ]
 
 
@@ -37,6 +45,10 @@ def load(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any
     facts = facts_of(report)
     for name in RAW_TABLES:
         yield dg.MaterializeResult(asset_key=["raw", name], metadata=facts.get(name))
+    # One that was declared since these definitions were loaded has its page when they are loaded again.
+    for name, source_facts in facts_of_sources(report, settings).items():
+        if name in SOURCES:
+            yield dg.MaterializeResult(asset_key=source_key(name), metadata=source_facts)
 
 
 def facts_of(report: BatchReport) -> dict[str, dict[str, Any]]:
@@ -74,6 +86,30 @@ def facts_of(report: BatchReport) -> dict[str, dict[str, Any]]:
         },
         "loaded_files": files,
     }
+
+
+def facts_of_sources(report: BatchReport, settings: Settings) -> dict[str, dict[str, Any]]:
+    """By source that the batch read from. The lag is from where the source is complete to the batch's clock."""
+    waiting = waiting_of_sources(settings, read_declarations(settings.sources_path))
+    found: dict[str, dict[str, Any]] = {}
+    for source in report.sources:
+        files, oldest = waiting.get(source.source_name, (0, 0.0))
+        partitions = [one for one in report.partitions if one.source_name == source.source_name]
+        facts: dict[str, Any] = {
+            "batch": report.batch_id or 0,
+            "rows_read": source.events_read,
+            "rows_loaded": source.events_loaded,
+            "duplicates": source.events_duplicate,
+            "superseded": source.events_superseded,
+            "quarantined": source.events_quarantined,
+            "waiting": files + sum(one.waiting for one in partitions),
+            "oldest_waiting_seconds": round(oldest, 1),
+        }
+        if source.complete_through is not None and report.clock_at is not None:
+            facts["watermark"] = dg.MetadataValue.text(f"{source.complete_through} UTC")
+            facts["lag_seconds"] = round((report.clock_at - source.complete_through).total_seconds(), 1)
+        found[source.source_name] = facts
+    return found
 
 
 def _row(values: dict[str, Any]) -> dict[str, str | int]:

@@ -46,6 +46,7 @@ class StreamDeclaration(BaseModel):
     name: str = Field(pattern=SOURCE_NAME)
     kind: str
     is_paused: bool = False
+    stalled_after_seconds: float | None = Field(default=None, gt=0)
     start: Literal["earliest", "latest"] = "earliest"
     on_gap: Literal["stop", "skip"] = "stop"
     idle_seconds: float = Field(default=60.0, ge=0)

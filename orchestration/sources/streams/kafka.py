@@ -27,6 +27,7 @@ from pydantic import Field, field_validator
 
 from orchestration.collector import cloudevents
 from orchestration.errors import ConfigError
+from orchestration.librdkafka import SECRET_WORDS, text_of, words_of
 from orchestration.sources.streams.base import (
     Gap,
     Portion,
@@ -44,7 +45,6 @@ ANSWER_SECONDS = 5.0  # for a broker's answer; a batch with dead brokers takes s
 ID_SECONDS = 2.0  # for the topic's id, which not every broker knows
 CONSUME_ROWS = 10_000
 POLL_SECONDS = 0.1
-SECRET_WORDS = ("password", "secret", "pem", "token")
 OWN = ("group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.partition.eof")
 
 
@@ -76,7 +76,7 @@ class KafkaReader:
     def __init__(self, source: KafkaSource) -> None:
         self._source = source
         self._trouble = ""
-        spelled = {name: _spelled(value) for name, value in source.settings.items()}
+        spelled = {name: text_of(value) for name, value in source.settings.items()}
         self._settings: dict[str, Any] = {
             "fetch.wait.max.ms": "50",  # of a batch's time; the end of a partition is known beforehand
             "client.id": "tripline",
@@ -94,7 +94,7 @@ class KafkaReader:
         try:
             self._consumer = Consumer({**self._settings, **own}, logger=logger)
         except (KafkaException, ValueError, TypeError) as error:
-            raise ConfigError(f"{source.path}, settings: {_words(error)}", "mend the declaration") from None
+            raise ConfigError(f"{source.path}, settings: {words_of(error)}", "mend the declaration") from None
 
     def close(self) -> None:
         self._consumer.close()
@@ -126,7 +126,7 @@ class KafkaReader:
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            logger.info("%s: the group's offsets were not committed: %s", self._source.name, _words(error))
+            logger.info("%s: the group's offsets were not committed: %s", self._source.name, words_of(error))
 
     def _note(self, error: KafkaError) -> None:
         self._trouble = error.str()
@@ -162,7 +162,7 @@ class KafkaReader:
         try:
             yield
         except KafkaException as error:
-            words = _words(error)
+            words = words_of(error)
             because = f" ({self._trouble})" if self._trouble and self._trouble not in words else ""
             raise SourceUnavailable(
                 f"{self._source.name}: {words}{because}",
@@ -285,12 +285,3 @@ def _cloudevent(headers: Mapping[str, str], value: bytes) -> Any:
         spelled = {f"ce-{name[3:]}": given for name, given in headers.items() if name.startswith("ce_")}
         return cloudevents.read_binary(spelled, value)
     return None
-
-
-def _spelled(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _words(error: Exception) -> str:
-    first = error.args[0] if error.args else error
-    return first.str() if isinstance(first, KafkaError) else str(first)
