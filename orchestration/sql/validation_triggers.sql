@@ -11,7 +11,7 @@ timers as (
         min(matches.matched_at) as due_at,
     from triggers.trigger_matches as matches
     cross join batches.int_batch__limits as limits
-    where matches.matched_at > limits.clock_at
+    where matches.is_absence and matches.matched_at > limits.clock_at
     group by matches.user_id, matches.trigger_name
 )
 

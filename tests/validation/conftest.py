@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,13 @@ from redis import Redis, RedisError
 
 from orchestration.settings import Settings
 from orchestration.validation.rules import rules_file
+from tests.collector.conftest import Running, settings
 from tests.needs import needs
+from tests.validation.reading import READ_KEY
+
+__all__ = ["settings"]
+
+Listen = Callable[..., Running]
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +90,19 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def listen(with_rules: Settings) -> Iterator[Listen]:
+    """A collector with the validation layer."""
+    started: list[Running] = []
+
+    def listen(**variables: str) -> Running:
+        own = {"TRIPLINE_VALIDATION_ENABLED": "true", "TRIPLINE_COLLECTOR_READ_KEYS": json.dumps([READ_KEY])}
+        started.append(Running(with_rules, own | variables))
+        return started[-1]
+
+    yield listen
+    for running in started:
+        running.process.kill()
+        running.process.wait()

@@ -5,39 +5,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from orchestration.dbt import build
 from orchestration.settings import Settings
 from orchestration.sources.collected import COLLECTED, CROSSING_MARK, seconds_until_wanted
 from orchestration.validation.recent import read_event
 from orchestration.validation.redis_events import RedisRecentEvents
-from tests.collector.conftest import Running, load_all, rows, settings  # noqa: F401
-from tests.validation.conftest import RedisServer
+from tests.collector.conftest import Running, load_all, rows
+from tests.validation.conftest import Listen, RedisServer
 from tests.validation.reading import READ_KEY, counts, evaluate, state
-
-Listen = Callable[..., Running]
-
-
-@pytest.fixture
-def listen(with_rules: Settings) -> Iterator[Listen]:
-    """A collector with the validation layer."""
-    started: list[Running] = []
-
-    def listen(**variables: str) -> Running:
-        own = {"TRIPLINE_VALIDATION_ENABLED": "true", "TRIPLINE_COLLECTOR_READ_KEYS": json.dumps([READ_KEY])}
-        started.append(Running(with_rules, own | variables))
-        return started[-1]
-
-    yield listen
-    for running in started:
-        running.process.kill()
-        running.process.wait()
 
 
 def view(number: int, user: str = "ada", **fields: Any) -> dict[str, Any]:
@@ -65,11 +45,11 @@ def wait_for(said: Callable[[], bool], seconds: float = 20) -> bool:
     return True
 
 
-def slices(settings: Settings) -> list[Path]:  # noqa: F811
+def slices(settings: Settings) -> list[Path]:
     return sorted((settings.landing_path / COLLECTED).rglob("*.jsonl"))
 
 
-def is_wanted(settings: Settings) -> bool:  # noqa: F811
+def is_wanted(settings: Settings) -> bool:
     """As the sensor asks: a batch of what lies there has no time."""
     found = slices(settings)
     return bool(found) and seconds_until_wanted(settings.landing_path, found, 3_600) == 0
