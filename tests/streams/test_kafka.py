@@ -156,6 +156,24 @@ def test_a_topic_made_anew_is_told_with_its_gap_and_goes_on_only_where_a_person_
     assert shop.ids[-1] == "new"
 
 
+def test_messages_that_expired_before_they_were_read_are_told_with_their_gap(shop: Shop) -> None:
+    """Of a partition, the mock cluster lets go of what is older than its last 5 MB."""
+    shop.produce(event("read"))
+    shop.load()
+    filler = "x" * 250_000
+    for number in range(40):
+        shop.produce(event(f"late{number}", properties={"filler": filler}))
+    (note,) = shop.load().streams_failed
+    assert "read up to offset 1, and goes on at" in note.reason and not note.retry
+    assert shop.ids == ["read"]
+    shop.declare(on_gap="skip")
+    report = shop.load()
+    ((gap_from, gap_to),) = shop.rows("select from_position, to_position from raw.stream_gaps")
+    assert gap_from == "1" and 1 < int(gap_to) < 41
+    assert shop.ids[1:] == [f"late{number}" for number in range(int(gap_to) - 1, 40)]
+    assert report.events_loaded == 41 - int(gap_to)
+
+
 def test_a_stream_is_complete_as_far_as_its_least_advanced_partition_unless_that_one_is_idle(shop: Shop) -> None:
     clock = datetime(2026, 11, 24, 12)
     shop.declare(idle_seconds=60)
