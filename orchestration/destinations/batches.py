@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from orchestration.destinations.base import Capabilities, OutboxRow, Outcome, SendResult
 from orchestration.destinations.http import ANSWER_CHARS, HttpClient
@@ -20,6 +21,7 @@ from orchestration.errors import DeliveryError, PermanentDeliveryError, RequestT
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Rows = Sequence[OutboxRow]
 
 HOPELESS = 8
@@ -91,9 +93,9 @@ class BatchDestination(ABC):
         batches = self._cut(rows)
         at_once = min(self.capabilities.max_concurrency, len(batches))
         if at_once <= 1:
-            return [result for batch in batches for result in self._deliver(batch, _Hunt())]
+            return [result for batch in batches for result in self._deliver(batch, Hunt())]
         with ThreadPoolExecutor(at_once) as threads:
-            answered = threads.map(lambda batch: self._deliver(batch, _Hunt()), batches)
+            answered = threads.map(lambda batch: self._deliver(batch, Hunt()), batches)
             return [result for results in answered for result in results]
 
     def prepare(self, rows: Rows) -> list[Request]:
@@ -118,7 +120,7 @@ class BatchDestination(ABC):
         except PermanentDeliveryError:
             if len(rows) == 1:
                 return []
-            return [request for half in _halves(rows) for request in self._prepare(half)]
+            return [request for half in halves(rows) for request in self._prepare(half)]
 
     def _encode(self, rows: Rows) -> Request:
         request = self.encode(rows)
@@ -127,13 +129,13 @@ class BatchDestination(ABC):
             raise RequestTooLarge(f"{len(request.body)} bytes, and the platform takes {most} in one request")
         return request
 
-    def _deliver(self, rows: Rows, hunt: _Hunt) -> list[SendResult]:
+    def _deliver(self, rows: Rows, hunt: Hunt) -> list[SendResult]:
         try:
             request = self._encode(rows)
         except PermanentDeliveryError as error:
             return self._apart(rows, hunt) if len(rows) > 1 else self._same(rows, Outcome.REJECTED, error)
         except Exception as error:  # a bug in a module; nothing was sent, so nothing is in doubt
-            _log_bug(rows, error)
+            log_bug(rows, error)
             return self._apart(rows, hunt) if len(rows) > 1 else self._unwritable(rows, error)
         try:
             answer = self.client.send(request)
@@ -150,12 +152,12 @@ class BatchDestination(ABC):
         try:
             results = self.decode(rows, answer)
         except Exception as error:  # an answer of a shape that nobody foresaw: what it meant is not known
-            _log_bug(rows, error)
+            log_bug(rows, error)
             told = f"the answer could not be understood: {answer.text}"
             return [SendResult(row, Outcome.UNKNOWN, answer.status, told[:ANSWER_CHARS]) for row in rows]
         return [replace(one, answer=self.client.redactor.clean(one.answer)[:ANSWER_CHARS]) for one in results]
 
-    def _refused(self, rows: Rows, error: PermanentDeliveryError, hunt: _Hunt) -> list[SendResult]:
+    def _refused(self, rows: Rows, error: PermanentDeliveryError, hunt: Hunt) -> list[SendResult]:
         if len(rows) == 1:
             hunt.refused_alone += 1
             return self._same(rows, Outcome.REJECTED, error)
@@ -172,10 +174,10 @@ class BatchDestination(ABC):
             return guilty + (self._deliver(innocent, hunt) if innocent else [])
         return self._apart(rows, hunt)
 
-    def _apart(self, rows: Rows, hunt: _Hunt) -> list[SendResult]:
+    def _apart(self, rows: Rows, hunt: Hunt) -> list[SendResult]:
         """Halves until the rows that are refused stand alone: about 2 log2(n) requests for one among n."""
         results: list[SendResult] = []
-        for half in _halves(rows):
+        for half in halves(rows):
             if hunt.is_hopeless:
                 told = f"not sent: {hunt.refused_alone} rows before it were each refused, and none was taken"
                 results += [SendResult(row, Outcome.FAILED, answer=told) for row in half]
@@ -194,7 +196,7 @@ class BatchDestination(ABC):
 
 
 @dataclass
-class _Hunt:
+class Hunt:
     """The search for what is wrong with one batch."""
 
     refused_alone: int = 0
@@ -205,12 +207,12 @@ class _Hunt:
         return not self.has_taken and self.refused_alone >= HOPELESS
 
 
-def _halves(rows: Rows) -> tuple[Rows, Rows]:
-    middle = len(rows) // 2
-    return rows[:middle], rows[middle:]
+def halves(items: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    middle = len(items) // 2
+    return items[:middle], items[middle:]
 
 
-def _log_bug(rows: Rows, error: Exception) -> None:
+def log_bug(rows: Rows, error: Exception) -> None:
     # Without the error's own words: they may hold what a platform echoed.
     frames = "".join(traceback.format_tb(error.__traceback__))
     name, kind = rows[0].destination, type(error).__name__

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 from pydantic import Field
@@ -104,18 +105,23 @@ class WebhookDestination(BatchDestination):
         super().__init__(client, CAPABILITIES, batch_size)
 
     def encode(self, rows: Sequence[OutboxRow]) -> Request:
-        data = [{"idempotency_key": row.idempotency_key, **json.loads(row.payload)} for row in rows]
         if self.batch_size == 1:
             message_id = rows[0].idempotency_key
         else:
             keys = "\n".join(sorted(row.idempotency_key for row in rows))
             message_id = hashlib.sha256(keys.encode()).hexdigest()[:32]
-        body = {
-            "type": "trigger.fired",
-            "timestamp": max(row.decided_at for row in rows).isoformat() + "Z",
-            "data": data[0] if self.batch_size == 1 else data,
-        }
+        body = message_of(rows, is_list=self.batch_size > 1)
         return Request.of_json("", body, headers={"webhook-id": message_id})
+
+
+def message_of(rows: Sequence[OutboxRow], *, is_list: bool = False) -> dict[str, Any]:
+    """What a message says, over HTTP or through Kafka; one firing unless it `is_list`."""
+    data = [{"idempotency_key": row.idempotency_key, **json.loads(row.payload)} for row in rows]
+    return {
+        "type": "trigger.fired",
+        "timestamp": max(row.decided_at for row in rows).isoformat() + "Z",
+        "data": data if is_list else data[0],
+    }
 
 
 def sign(signer: Webhook, message_id: str, body: str, at: datetime | None = None) -> Mapping[str, str]:
