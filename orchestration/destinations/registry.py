@@ -19,6 +19,7 @@ DESTINATIONS: Mapping[str, str] = {
     "customerio": "orchestration.destinations.customerio",
     "hubspot": "orchestration.destinations.hubspot",
     "iterable": "orchestration.destinations.iterable",
+    "kafka": "orchestration.destinations.kafka",
     "klaviyo": "orchestration.destinations.klaviyo",
     "marketo": "orchestration.destinations.marketo",
     "segment": "orchestration.destinations.segment",

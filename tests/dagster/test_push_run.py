@@ -12,9 +12,11 @@ from tests.dagster.conftest import PUSH_JOB, Tick, metadata_of, run
 from tests.destinations.case_rest import BATCH, ShopApi
 from tests.destinations.server import ScriptedServer
 from tests.push.conftest import Platform, Shop
+from tests.streams.mock_cluster import PRODUCE, MockCluster
 
 pytestmark = pytest.mark.xdist_group("dagster")
 TAG = "tripline/destination"
+NOT_LEADER = 6  # Kafka's code
 
 
 @pytest.fixture
@@ -55,6 +57,24 @@ def test_a_run_shows_each_destination_by_itself(
     assert (facts["webhook: rejected"], facts["webhook: retried"]) == (0, 0)
     assert facts["shop_api: p95 latency, s"] > 0 and facts["shop_api: limiter wait, s"] >= 0
     assert instance.get_run_by_id(result.run_id).tags["tripline/destinations"] == "shop_api, webhook"
+    assert check_of(result).passed
+
+
+def test_a_run_shows_what_went_into_a_topic_as_it_shows_requests(
+    shop: Shop, definitions: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add_campaign("into_a_topic", "kafka")
+    shop.fire(3, campaign="into_a_topic")
+    with MockCluster() as cluster:
+        cluster.tell("topic", "firings", 1)
+        cluster.tell("errors", PRODUCE, NOT_LEADER, 1)
+        monkeypatch.setenv("TRIPLINE_KAFKA_BROKERS", cluster.brokers)
+        monkeypatch.setenv("TRIPLINE_KAFKA_TOPIC", "firings")
+        result = run(definitions, instance, PUSH_JOB)
+    facts = metadata_of(instance, "triggers", "campaign_deliveries")
+    assert (facts["kafka: sent"], facts["kafka: rejected"], facts["kafka: retried"]) == (3, 0, 3)
+    assert facts["kafka: limiter wait, s"] == 0 and facts["kafka: p95 latency, s"] > 0
+    assert instance.get_run_by_id(result.run_id).tags["tripline/destinations"] == "kafka"
     assert check_of(result).passed
 
 

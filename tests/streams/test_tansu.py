@@ -13,7 +13,10 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from orchestration.settings import Settings
+from orchestration.destinations.registry import Registry
+from orchestration.settings import Settings, get_settings
+from tests.destinations.rows import outbox_row
+from tests.destinations.topics import Topic, headers_of
 from tests.streams.conftest import Shop, event, milliseconds
 
 
@@ -107,3 +110,18 @@ def test_a_topic_made_anew_is_another_stream_though_its_offsets_fit(shop: Shop, 
     shop.load()
     assert shop.ids == ["old", "new0", "new1"]
     assert len(shop.rows("select * from raw.stream_gaps")) == shop.partitions
+
+
+def test_firings_arrive_once_with_their_keys_and_headers(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"HOME": str(shop.settings.home), "KAFKA_BROKERS": shop.brokers, "KAFKA_TOPIC": shop.topic}
+    for name, value in given.items():
+        monkeypatch.setenv(f"TRIPLINE_{name}", value)
+    rows = [outbox_row(number) for number in range(50)]
+    destination = Registry(settings=get_settings()).create("kafka", get_settings())
+    results = destination.send(rows)
+    destination.close()
+    messages = Topic(shop.brokers, shop.topic).messages()
+    assert {str(result.outcome) for result in results} == {"delivered"}
+    found = sorted((headers_of(one)["idempotency-key"], (one.key() or b"").decode()) for one in messages)
+    assert found == [(row.idempotency_key, row.user_id) for row in rows]
+    assert (destination.traffic.requests, destination.traffic.retries) == (50, 0)
