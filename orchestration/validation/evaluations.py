@@ -93,6 +93,8 @@ class Evaluations:
 
     def _put(self, asked: Waiting) -> None:
         with self._lock:
+            if self._is_ending:
+                raise NotReady("the collector is stopping")
             if not self._is_started:
                 self._is_started = True
                 self._thread.start()
@@ -102,7 +104,8 @@ class Evaluations:
             raise NotReady("too many ask at once") from None
 
     def close(self) -> None:
-        self._is_ending = True
+        with self._lock:
+            self._is_ending = True
         if self._is_started:
             self._queue.put(None)
             self._thread.join()

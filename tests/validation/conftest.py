@@ -1,4 +1,4 @@
-"""The rules of the shipped project, compiled once a test run; a Redis server of a test's own."""
+"""A collector with the validation layer; a Redis server of a test's own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from redis import Redis, RedisError
 
 from orchestration.settings import Settings
-from orchestration.validation.rules import rules_file
 from tests.collector.conftest import Running, settings
 from tests.needs import needs
 from tests.validation.reading import READ_KEY
@@ -24,14 +22,6 @@ from tests.validation.reading import READ_KEY
 __all__ = ["settings"]
 
 Listen = Callable[..., Running]
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rules file of the project as it is."""
-    shared = tmp_path_factory.getbasetemp().parent / "rules-of-the-project"  # of all workers
-    with FileLock(f"{shared}.lock"):
-        return rules_file(Settings.all_in(shared))
 
 
 @pytest.fixture
