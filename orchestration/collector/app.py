@@ -4,6 +4,7 @@ POST /v1/track, identify, page, screen, group, alias, batch    Segment's HTTP AP
 POST /v1/cloudevents                                           CloudEvents 1.0: structured, batch, binary
 POST /com.snowplowanalytics.snowplow/tp2                       Snowplow trackers
 GET  /v1/triggers, /v1/users/{id}/triggers, …/explain           what was found, for read keys: see reading.py
+POST /v1/evaluate                                              the trigger SQL on a user's events, for read keys
 GET  /tripline.js                                              the browser's data layer
 GET  /health, /ready, /metrics, /openapi.json
 
@@ -33,7 +34,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.collector import backlog, cloudevents, reading, segment, snowplow
+from orchestration.collector import backlog, cloudevents, evaluating, reading, segment, snowplow
 from orchestration.collector.answers import json_answer as _json
 from orchestration.collector.answers import log_request as _log
 from orchestration.collector.bodies import Bodies, BodyRefused
@@ -48,6 +49,9 @@ from orchestration.collector.spool import Spool
 from orchestration.collector.views import Views
 from orchestration.errors import SpoolFull
 from orchestration.settings import Settings
+from orchestration.validation.layer import ValidationLayer
+from orchestration.validation.metrics import ValidationMetrics
+from orchestration.validation.settings import get_validation_settings
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +73,9 @@ class Collector:
         self.bodies = Bodies(collector)
         self.metrics = Metrics()
         self.backlog = backlog.look(settings.landing_path, collector)
+        own = get_validation_settings()
+        more = ValidationMetrics(self.metrics.registry)
+        self.validation = ValidationLayer(settings, own, spool.hurry, more) if own.enabled else None
 
     async def watch(self) -> None:
         while True:
@@ -101,6 +108,8 @@ def make_app(settings: Settings, collector: CollectorSettings, spool: Spool) -> 
         finally:
             watching.cancel()
             shared.views.close()
+            if shared.validation:
+                await asyncio.to_thread(shared.validation.close)
 
     calls = [_collecting(f"/v1/{call}", shared, _reading(call)) for call in segment.CALLS]
     return Starlette(
@@ -112,6 +121,11 @@ def make_app(settings: Settings, collector: CollectorSettings, spool: Spool) -> 
                 "/com.snowplowanalytics.snowplow/tp2", shared, lambda request, body: snowplow.read_payload(body)
             ),
             *reading.routes(shared.readers, shared.views, shared.metrics),
+            *(
+                [evaluating.route(shared.readers, shared.validation, shared.bodies, shared.metrics)]
+                if shared.validation
+                else []
+            ),
             Route("/tripline.js", send_script),
             *([Route("/shop/{path:path}", lambda request: _shop(shared))] if collector.shop else []),
             Route("/health", lambda request: _json(200, {"status": "ok"})),
@@ -188,6 +202,8 @@ async def _write(payload: Payload, writer: Writer, shared: Collector, told: dict
             return _busy(error.message)
         except TimeoutError:
             return _busy("the disk is slow")
+    if shared.validation:
+        shared.validation.note([item.line for item in items if not item.reason])
     refused = [item for item in items if item.reason]
     told |= {"items": len(items), "refused": len(refused)}
     _count(shared.metrics, writer.source.name, len(items) - len(refused), refused)

@@ -97,12 +97,12 @@ class Views:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reading")
+        self._pool: ThreadPoolExecutor | None = None
         self._waiting = 0
         self._lock = threading.Lock()  # of what follows
         self._opened: _Opened | None = None
         self._looking: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._is_over = threading.Event()
 
     async def ask(self, question: str, make: Callable[[Tables], BaseModel | None]) -> Answer | None:
         """What `make` makes of the tables, None where it does; `question` names it among all questions.
@@ -111,6 +111,7 @@ class Views:
         """
         if self._waiting >= WAITING:
             raise TooManyReaders
+        self._pool = self._pool or ThreadPoolExecutor(THREADS, thread_name_prefix="reading")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, question, make)
@@ -118,10 +119,16 @@ class Views:
             self._waiting -= 1
 
     def close(self) -> None:
-        self._ended.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """A question after it opens everything anew."""
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
         with self._lock:
             self._let_go()
+            looking = self._looking
+        self._is_over.set()
+        if looking:  # a thread that outlives the interpreter has DuckDB complain of what it holds
+            looking.join(timeout=1)
 
     def _answer(self, question: str, make: Callable[[Tables], BaseModel | None]) -> Answer | None:
         with self._reading() as opened:
@@ -185,15 +192,17 @@ class Views:
 
     def _look_after(self) -> None:
         if self._looking is None:
+            self._is_over.clear()
             self._looking = threading.Thread(target=self._look, name="reading-look", daemon=True)
             self._looking.start()
 
     def _look(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+        while True:
+            self._is_over.wait(LOOK_SECONDS)
             with self._lock:
                 opened = self._opened
                 is_idle = opened and not opened.readers and time.monotonic() - opened.used_at > IDLE_SECONDS
-                if opened and (is_idle or opened.version != self._version()):
+                if opened and (is_idle or self._is_over.is_set() or opened.version != self._version()):
                     self._let_go()
                 if self._opened is None:
                     self._looking = None
