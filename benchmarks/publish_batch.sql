@@ -61,6 +61,9 @@ select
     threshold_value,
     linked_anonymous_ids,
     variant,
+    50 as priority,
+    86400 as cooldown_seconds,
+    21600 as max_age_seconds,
 from new_matches;
 
 create or replace temp table new_visits as

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,14 +18,22 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestration.dbt import invoke
 from orchestration.load import load_batch
 from orchestration.load_report import BatchReport
+from orchestration.publish import publish
 from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.simulate import simulate
 from orchestration.sources.landing import list_files
 from orchestration.warehouse import connect
+from tests.commands.conftest import event as happened
+from tests.commands.conftest import told_days
 
 KEY, OTHER_KEY = "test-key-of-the-site", "test-key-of-the-app"
 KEYS = {"site": [KEY], "app": [OTHER_KEY]}
+READ_KEY = "test-key-of-a-reader"
+# Of users, each with four sign-ins in the last evening.
+ODD_IDS = ["a/b", "a/triggers", "x/explain", "100%", "%2F", "Ünï ✓", "two\nlines", "q?x=1#y", "a+b", 'o"neil', "a\\b"]
 APP = "name: app\nkind: collector\norigins: ['https://app.example']\n"
 
 
@@ -133,3 +142,34 @@ def load_all(settings: Settings, *, wait: bool = True) -> BatchReport:
 def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
     with connect(settings.warehouse_path, wait_seconds=10) as connection:
         return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small real batch, built and published: 20 days of a simulated shop, and some people whose last day is told.
+    Read-only: what changes it works on a `copy_of_shop`."""
+    settings = Settings.all_in(tmp_path_factory.mktemp("shop")).model_copy(update={"settle_seconds": 0.0})
+    simulate(settings.landing_path, events=1_500, days=20, seed=7, files=1, anonymous_share=0.3)
+    odd = [happened(user, f"20:0{minute}:00", "Signed In") for user in ODD_IDS for minute in range(4)]
+    add_batch(settings, [*told_days(), *odd])
+    return settings
+
+
+def add_batch(settings: Settings, events: list[dict[str, Any]]) -> None:
+    """Loads them with what waits in the landing folder, builds, and publishes."""
+    told = settings.landing_path / "told.jsonl"
+    told.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text("".join(json.dumps(line) + "\n" for line in events))
+    load_batch(settings.warehouse_path, settings, replay=True, files=list_files(settings.landing_path))
+    # Without dbt's data tests, which have tests of their own.
+    assert invoke(settings, ["build", "--resource-type", "model", "--resource-type", "seed"]).success
+    publish(settings)
+
+
+def copy_of_shop(shop: Settings, home: Path) -> Settings:
+    """What the batch left in a home of its own; the folder may have been used already."""
+    home.mkdir(parents=True, exist_ok=True)
+    copied = Settings.all_in(home).model_copy(update={"settle_seconds": 0.0})
+    for name in ("warehouse_path", "published_path"):
+        shutil.copyfile(getattr(shop, name), getattr(copied, name))
+    return copied
