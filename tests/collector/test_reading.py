@@ -17,6 +17,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from orchestration.collector.settings import get_collector_settings
+from orchestration.errors import ConfigError
 from orchestration.settings import PROJECT_DIR, Settings
 from tests.collector.conftest import KEY, READ_KEY, add_batch, copy_of_shop, happened
 from tests.collector.readers import BEARER, Ask, asking, published, user
@@ -277,3 +279,19 @@ def test_questions_at_once_do_not_see_each_others_temporary_tables(ask: Ask, sho
         for thread in threads:
             thread.join()
     assert told == alone
+
+
+def test_nothing_is_opened_and_no_thread_started_for_who_may_not_read(shop: Settings) -> None:
+    with asking(shop) as ask:
+        before = set(threading.enumerate())
+        assert ask("/v1/triggers", headers={}).status_code == 401
+        assert set(threading.enumerate()) == before
+        assert ask("/v1/triggers").status_code == 200
+        assert {thread.name for thread in set(threading.enumerate()) - before} == {"reading_0", "reading-look"}
+
+
+def test_read_keys_that_are_no_json_are_refused_without_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPLINE_COLLECTOR_READ_KEYS", "a-secret")
+    with pytest.raises(ConfigError, match="read_keys") as caught:
+        get_collector_settings()
+    assert "secret" not in str(caught.value)

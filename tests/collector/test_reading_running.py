@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,16 +13,17 @@ from pathlib import Path
 
 import duckdb
 import httpx
-import psutil
 import pytest
+import yaml
 
 from benchmarks.publish import change
 from orchestration.collector.views import LOOK_SECONDS
 from orchestration.publish import publish
 from orchestration.published_files import spare_of
-from orchestration.settings import Settings
+from orchestration.settings import PROJECT_DIR, Settings
 from tests.collector.conftest import KEY, ODD_IDS, READ_KEY, Running, Start, copy_of_shop
 from tests.collector.readers import BEARER, published, read, user
+from tests.needs import needs
 
 pytestmark = pytest.mark.xdist_group("reading")
 
@@ -166,13 +168,20 @@ def test_ids_of_any_spelling_are_found_and_no_log_holds_anything_of_who_was_aske
         assert private not in text, private
 
 
-def test_the_first_read_key_is_made_once_for_the_owner_alone(home: Settings, start: Start) -> None:
+def made_key(home: Settings, start: Start) -> tuple[Running, str]:
+    """A collector that found no read key, and the one that it made."""
     file = home.home / "read_keys.yml"
     file.unlink()
-    first = start()
+    running = start()
+    (key,) = yaml.safe_load(file.read_text())
+    return running, key
+
+
+def test_the_first_read_key_is_made_once_for_the_owner_alone(home: Settings, start: Start) -> None:
+    file = home.home / "read_keys.yml"
+    first, key = made_key(home, start)
     assert f"a read key was made: {file}\n" in first.output
     assert file.stat().st_mode & 0o777 == 0o600
-    (key,) = json.loads(file.read_text().replace("- ", '["').strip() + '"]')
     assert len(key) > 30 and key not in "".join(first.output)
     assert read(first, "/v1/triggers", key).status_code == 200
     assert first.stop() == 0
@@ -188,11 +197,16 @@ def test_the_first_read_key_is_made_once_for_the_owner_alone(home: Settings, sta
     assert not [line for line in second.output + third.output if "key was made" in line]
 
 
-def test_a_process_that_nobody_asks_has_no_thread_for_it(home: Settings, start: Start) -> None:
-    running = start()
-    running.post("/v1/track", {"type": "track", "userId": "u", "event": "x", "messageId": "m"})
-    before = psutil.Process(running.process.pid).num_threads()
-    assert read(running, "/v1/triggers", "wrong").status_code == 401
-    time.sleep(0.3)
-    assert psutil.Process(running.process.pid).num_threads() <= before + 1, "one may be the landing folder's"
-    assert not holds(running, home.published_path)
+def test_the_examples_of_the_documentation_work(home: Settings, start: Start) -> None:
+    needs("curl", why="the documentation's examples use it")
+    running, _ = made_key(home, start)
+    text = (PROJECT_DIR / "docs/collector.md").read_text(encoding="utf-8").partition("## Reading what was found")[2]
+    example = text.partition("```sh\n")[2].partition("```")[0]
+    here = {".tripline/": f"{home.home}/", "http://127.0.0.1:8092": running.url, "user-000126": "capped"}
+    for words, mine in here.items():
+        assert words in example
+        example = example.replace(words, mine)
+    printed = subprocess.run(["bash", "-ec", example], capture_output=True, text=True, check=True).stdout
+    told = [json.loads(line) for line in printed.replace("}{", "}\n{").splitlines()]
+    assert [list(answer)[-1] for answer in told] == ["triggers", "triggers", "notes"]
+    assert told[1]["identity"]["user_id"] == told[2]["identity"]["user_id"] == "capped"
