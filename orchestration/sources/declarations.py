@@ -187,6 +187,23 @@ def read_declarations(own_dir: Path | None) -> list[Source]:
     return list(found.values())
 
 
+def read_kinds(own_dir: Path | None) -> dict[str, str]:
+    """The kind of each declared source by its name, as far as the files can be read; what else they say is not looked
+    at, and no DuckDB is opened."""
+    found: dict[str, str] = {}
+    for folder in (own_dir, SHIPPED_DIR):
+        for path in _yaml_files(folder):
+            try:
+                documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+            except (OSError, yaml.YAMLError, UnicodeDecodeError):
+                continue  # reading the declaration says what is wrong
+            for content in documents:
+                name = content.get("name") if isinstance(content, dict) else None
+                if isinstance(name, str) and re.fullmatch(SOURCE_NAME, name):
+                    found.setdefault(name, str(content.get("kind", "files")))
+    return found
+
+
 def _yaml_files(folder: Path | None) -> Iterator[Path]:
     if folder and folder.is_dir():
         yield from sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
