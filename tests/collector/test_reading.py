@@ -220,10 +220,10 @@ def test_without_a_read_key_nothing_is_told(shop: Settings, headers: dict[str, s
     with asking(shop, **keys) as ask:
         for path in ("/v1/triggers", user("linked"), user("nobody"), user("linked", "explain")):
             for method in ("GET", "HEAD"):
-                answer = ask(path, method, headers=given, params={"writeKey": READ_KEY, "key": READ_KEY})  # type: ignore[arg-type]
+                answer = ask(path, method, headers=given, params={"writeKey": READ_KEY, "key": READ_KEY})
                 assert answer.status_code == 401
                 assert answer.headers["www-authenticate"].startswith("Bearer")
-            assert ask(path, headers=given).json() == {"success": False, "error": "unknown_read_key"}  # type: ignore[arg-type]
+            assert ask(path, headers=given).json() == {"success": False, "error": "unknown_read_key"}
 
 
 def test_a_read_key_is_a_bearer_token_or_the_name_in_basic_authentication(shop: Settings) -> None:
@@ -231,7 +231,7 @@ def test_a_read_key_is_a_bearer_token_or_the_name_in_basic_authentication(shop: 
         for key in ("older", "schlüssel ✓"):
             basic = httpx.BasicAuth(key.encode(), b"whatever")._auth_header
             for given in (f"Bearer {key}".encode(), f"bearer  {key}".encode(), basic):
-                assert ask("/v1/triggers", headers={"authorization": given}).status_code == 200  # type: ignore[dict-item]
+                assert ask("/v1/triggers", headers={"authorization": given}).status_code == 200
 
 
 def test_no_other_site_may_read_from_a_browser(ask: Ask) -> None:

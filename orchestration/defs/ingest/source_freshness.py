@@ -24,7 +24,10 @@ def _specs() -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(CHECK, asset=source_key(name), description=told) for name in SOURCES]
 
 
-@dg.multi_asset_check(specs=_specs(), name="source_freshness", can_subset=True)
+SOURCE_CHECKS = _specs()
+
+
+@dg.multi_asset_check(specs=SOURCE_CHECKS, name="source_freshness", can_subset=True)
 def source_freshness(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """From the published database: no batch has to wait for it."""
     selected = {key.asset_key for key in context.selected_asset_check_keys}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from orchestration.dagster_names import BATCH_JOB, DELIVERIES
 from orchestration.dagster_settings import DagsterSettings
+from orchestration.defs.ingest.source_freshness import SOURCE_CHECKS
 from orchestration.defs.transform.audits import AUDITS
 from orchestration.errors import WarehouseLocked
 from orchestration.load import waiting_files
@@ -14,7 +15,7 @@ process_micro_batch_job = dg.define_asset_job(
     BATCH_JOB,
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.assets(DELIVERIES)
-    - dg.AssetSelection.checks(*[spec.key for spec in AUDITS]),
+    - dg.AssetSelection.checks(*[spec.key for spec in [*AUDITS, *SOURCE_CHECKS]]),
     description="Loads what waits in the landing folder, builds every model, publishes the tables that people query.",
     executor_def=dg.in_process_executor,
 )
