@@ -83,13 +83,13 @@ def measure(rounds: int, configuration: str = "warm") -> dict[str, Any]:
     return {
         "parts": {name: round(statistics.median(parts.get(name, 0.0) for parts, _ in times), 2) for name in names},
         "drop_to_delivered_p50": round(statistics.median(totals), 2),
-        "drop_to_delivered_p95": _p95(totals),
+        "drop_to_delivered_p95": p95(totals),
         "cpu_p50": round(statistics.median(spent), 2),
         "rounds": rounds,
     }
 
 
-def _p95(values: list[float]) -> float:
+def p95(values: list[float]) -> float:
     return round(sorted(values)[max(0, math.ceil(0.95 * len(values)) - 1)], 2)
 
 
@@ -154,11 +154,11 @@ def drop_round(settings: Settings, platform: CampaignPlatform, dagster: subproce
     """Seconds of each part up to the delivery, in their order. Back when the run has ended."""
     user = f"user-{uuid.uuid4().hex[:12]}"
     dropped = _drop(settings.landing_path, user)
-    delivered = _wait(lambda: _delivered_at(platform, user), dagster)
+    delivered = wait(lambda: delivered_at(platform, user), dagster)
     with DagsterInstance.from_config(str(settings.dagster_path)) as instance:
-        batch = _run_after(instance, BATCH_JOB, dropped)
-        parts = _parts_of(instance, batch, dropped, delivered)
-        _wait(lambda: _has_ended(instance, batch.dagster_run.run_id) or None, dagster)
+        batch = run_after(instance, BATCH_JOB, dropped)
+        parts = parts_of(instance, batch, dropped, delivered)
+        wait(lambda: has_ended(instance, batch.dagster_run.run_id) or None, dagster)
     return parts
 
 
@@ -181,14 +181,14 @@ def _drop(landing: Path, user: str) -> float:
     return time.time()
 
 
-def _delivered_at(platform: CampaignPlatform, user: str) -> float | None:
+def delivered_at(platform: CampaignPlatform, user: str) -> float | None:
     for item in platform.received()["effects"]:
         if item["user_id"] == user:
             return datetime.fromisoformat(item["received_at"]).timestamp()
     return None
 
 
-def _wait(look: Callable[[], Any], dagster: subprocess.Popen[bytes]) -> Any:
+def wait(look: Callable[[], Any], dagster: subprocess.Popen[bytes]) -> Any:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and dagster.poll() is None:
         if (found := look()) is not None:
@@ -197,18 +197,18 @@ def _wait(look: Callable[[], Any], dagster: subprocess.Popen[bytes]) -> Any:
     raise SystemExit("nothing was delivered: Dagster ended, or took longer than five minutes")
 
 
-def _run_after(instance: DagsterInstance, job: str, moment: float) -> RunRecord:
+def run_after(instance: DagsterInstance, job: str, moment: float) -> RunRecord:
     """The first run of the job that was under way at `moment` or came after it."""
     records = instance.get_run_records(RunsFilter(job_name=job), ascending=True)
     return next(record for record in records if record.end_time is None or record.end_time >= moment)
 
 
-def _has_ended(instance: DagsterInstance, run_id: str) -> bool:
+def has_ended(instance: DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     return run is not None and run.is_finished
 
 
-def _parts_of(instance: DagsterInstance, record: RunRecord, dropped: float, delivered: float) -> dict[str, float]:
+def parts_of(instance: DagsterInstance, record: RunRecord, dropped: float, delivered: float) -> dict[str, float]:
     marks = [("sensor wait", record.create_timestamp.timestamp())]
     for entry in instance.all_logs(record.dagster_run.run_id):
         kind = entry.dagster_event_type

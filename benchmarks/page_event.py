@@ -27,7 +27,7 @@ from dagster import DagsterInstance
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.drop import _delivered_at, _has_ended, _p95, _parts_of, _run_after, _wait, free_port
+from benchmarks.drop import delivered_at, free_port, has_ended, p95, parts_of, run_after, wait
 from orchestration.commands.services import local_platform, stop
 from orchestration.dagster_home import dev_command
 from orchestration.dagster_names import BATCH_JOB
@@ -73,7 +73,7 @@ def measure(events: int) -> dict[str, Any]:
     return {
         "parts": {name: round(statistics.median(parts.get(name, 0.0) for parts in rounds), 2) for name in names},
         "p50": round(statistics.median(totals), 2),
-        "p95": _p95(totals),
+        "p95": p95(totals),
         "events": events,
     }
 
@@ -99,12 +99,12 @@ def _round(
     sent = time.time()
     _view(url, key, user, 2)
     mark = settings.landing_path / CROSSING_MARK
-    seen = _wait(lambda: _time_of(mark, sent), dagster)
-    delivered = _wait(lambda: _delivered_at(platform, user), dagster)
+    seen = wait(lambda: _time_of(mark, sent), dagster)
+    delivered = wait(lambda: delivered_at(platform, user), dagster)
     with DagsterInstance.from_config(str(settings.dagster_path)) as instance:
-        batch = _run_after(instance, BATCH_JOB, seen)
-        parts = {"to the crossing seen": max(seen - sent, 0.0), **_parts_of(instance, batch, seen, delivered)}
-        _wait(lambda: _has_ended(instance, batch.dagster_run.run_id) or None, dagster)
+        batch = run_after(instance, BATCH_JOB, seen)
+        parts = {"to the crossing seen": max(seen - sent, 0.0), **parts_of(instance, batch, seen, delivered)}
+        wait(lambda: has_ended(instance, batch.dagster_run.run_id) or None, dagster)
     return parts
 
 
