@@ -223,7 +223,7 @@ def test_a_module_added_beside_the_others_is_a_change(tmp_path: Path) -> None:
 
 
 def test_all_that_dbt_reads_is_watched_by_the_shipped_configuration(tmp_path: Path) -> None:
-    from orchestration.dbt_manifest import WATCHED
+    from orchestration.project_files import WATCHED
     from orchestration.settings import PROJECT_DIR
 
     watched = dagster_yaml(Settings(home=tmp_path, warm_runs=True))["run_launcher"]["config"]["watch"]
