@@ -21,10 +21,11 @@ logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.1  # what a page sends at once is looked at once
 NOT_READY_SECONDS = 1.0  # between looks at whether the rules are compiled
-SHARE = 0.25  # of the time may go into evaluations
-MOST_NOTED = 50_000  # lines that wait for a look; more are not looked at
+SHARE = 0.15  # of the time may go into looks: taking events comes first
+MOST_NOTED = 10_000  # lines that wait for a look; more are not looked at
 MOST_USERS = 500  # a look
-MOST_EVENTS = 50_000  # a look
+MOST_EVENTS = 20_000  # a look
+CHUNK, BREATH_SECONDS = 200, 0.0005  # lines are read in chunks, between which whoever takes events has the interpreter
 
 Tell = Callable[[str, int], None]
 """A word and a count, for the metrics: noted, dropped, copies, looks, crossings, store_failures, failures."""
@@ -102,10 +103,15 @@ class Crossings:
             self._changed.wait_for(lambda: self._is_ending, timeout=seconds)
 
     def _store(self, noted: Sequence[tuple[bytes, float]]) -> None:
-        read = [event for event in (read_event(line, at) for line, at in noted) if event is not None]
-        new = self._recent.add(read)
-        if copies := len(read) - len(new):
-            self._tell("copies", copies)
+        new: list[RecentEvent] = []
+        for start in range(0, len(noted), CHUNK):
+            chunk = noted[start : start + CHUNK]
+            read = [event for event in (read_event(line, at) for line, at in chunk) if event is not None]
+            added = self._recent.add(read)
+            new += added
+            if copies := len(read) - len(added):
+                self._tell("copies", copies)
+            time.sleep(BREATH_SECONDS)
         free = max(MOST_NOTED - sum(map(len, self._waiting.values())), 0)  # while the rules are being compiled
         for event in new[:free]:
             self._waiting.setdefault(event.identities[0], []).append(event)
