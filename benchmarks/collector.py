@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.settings import Settings
+from orchestration.validation.rules import rules_file
+
 KEY = "benchmark"
 ITEMS = (1, 10, 100)
 
@@ -36,13 +40,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="for each measurement")
     parser.add_argument("--connections", type=int, default=32)
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        _compare(options, rules_file(Settings.all_in(Path(folder))))
+
+
+def _compare(options: argparse.Namespace, rules: Path) -> None:
     figures: list[dict[str, Any]] = []
     table = Table(title=f"{options.connections} connections, {options.seconds:.0f} s each")
     for column in ("items a request", "kept", "requests/s", "events/s", "p50 ms", "p99 ms"):
         table.add_column(column, justify="right")
     for items in ITEMS:
         for forgets in (True, False):
-            with _server(forgets) as url:
+            with _server(forgets, rules) as url:
                 asyncio.run(_measure(url, items, options.connections, 1.0))
                 found = asyncio.run(_measure(url, items, options.connections, options.seconds))
             figures.append({"items": items, "kept": not forgets, **found})
@@ -57,8 +66,10 @@ def main() -> None:
 
 
 @contextmanager
-def _server(forgets: bool) -> Iterator[str]:
+def _server(forgets: bool, rules: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "rules").mkdir()
+        shutil.copy(rules, Path(home) / "rules")  # compiled beforehand, as they are but for the first minute
         sources = Path(home) / "sources"
         sources.mkdir()
         (sources / "site.yml").write_text("name: site\nkind: collector\nevents_per_second: 10000000\n")
