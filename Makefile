@@ -31,7 +31,7 @@ demo: $(STAMP) ## the main job on real input and on a simulated month
 	@$(BIN)/tripline demo
 
 test: $(STAMP) lint ## every test
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 dev: $(STAMP) ## the Dagster UI on http://127.0.0.1:3000, with events arriving
 	@$(BIN)/tripline dev
