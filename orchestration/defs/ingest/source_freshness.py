@@ -56,13 +56,15 @@ def source_stalled_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
         return dg.SensorResult(skip_reason=str(error).splitlines()[0], cursor=context.cursor)
     told = json.loads(context.cursor) if context.cursor else {}
     now = utc_now().timestamp()
+    # After new events too: Dagster shows no check that is older than its asset.
+    facts = {state.source_name: [state.is_stalled, str(state.last_events_at)] for state in states}
     news = [
         state
         for state in states
-        if told.get(state.source_name, [None])[0] != state.is_stalled
-        or now > told[state.source_name][1] + TOLD_AGAIN_SECONDS
+        if told.get(state.source_name, [])[:2] != facts[state.source_name]
+        or now > told[state.source_name][2] + TOLD_AGAIN_SECONDS
     ]
-    told |= {state.source_name: [state.is_stalled, now] for state in news}
+    told |= {state.source_name: [*facts[state.source_name], now] for state in news}
     stalled = [state.source_name for state in states if state.is_stalled]
     return dg.SensorResult(
         skip_reason=f"stalled: {', '.join(stalled)}" if stalled else "every source brings events, or never did",
