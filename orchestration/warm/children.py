@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from orchestration.warm.door import Visitor
 from orchestration.warm.worker import ASKED_TO_END, become_worker
+
+ASK_AGAIN_SECONDS = 10.0  # who heard the first call has ended long before: it takes a second
 
 
 @dataclass(eq=False)
@@ -24,7 +27,8 @@ class Child:
     arguments: str = ""
     visitor: Visitor | None = None
     is_asked_to_end: bool = False
-    kill_at: float | None = None  # of time.monotonic()
+    ask_again_at: float = math.inf  # of time.monotonic()
+    kill_at: float = math.inf
 
 
 class Children:
@@ -65,14 +69,23 @@ class Children:
     def ask_to_end(self, child: Child, kill_after: float) -> None:
         """As Ctrl-C would; its whole group is killed after `kill_after` seconds."""
         child.is_asked_to_end = True
-        child.kill_at = child.kill_at or time.monotonic() + kill_after
+        child.kill_at = min(child.kill_at, time.monotonic() + kill_after)
+        self._interrupt(child)
+
+    def press(self) -> None:
+        """Asks again who did not end: Python drops a signal that comes while it runs a destructor. Not a run that waits
+        for its dbt to end, which a second call would tear away from it. Kills who is overdue."""
+        now = time.monotonic()
+        for child in self:
+            if now > child.kill_at:
+                self._signal_group(child, signal.SIGKILL)
+            elif now > child.ask_again_at and not (child.kind == "run" and self.of_run(child.run_id, "dbt")):
+                self._interrupt(child)
+
+    def _interrupt(self, child: Child) -> None:
+        child.ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGINT)
-
-    def kill_overdue(self) -> None:
-        for child in self:
-            if child.kill_at and time.monotonic() > child.kill_at:
-                self._signal_group(child, signal.SIGKILL)
 
     def reap(self) -> Iterator[tuple[Child, int]]:
         """(child, how it ended as subprocess tells it) of those that ended since. What a child started and left behind

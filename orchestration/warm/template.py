@@ -140,7 +140,7 @@ class Template:
                 self._requests.hear(visitor, message)
             for child, code in self._children.reap():
                 self._requests.ended(child, code)
-            self._children.kill_overdue()
+            self._children.press()
             if self._requests.wants_reload and not self._children:
                 why, environment = self._requests.wants_reload
                 self.reload(why, environment)
