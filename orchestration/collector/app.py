@@ -36,7 +36,7 @@ from starlette.routing import Route
 
 from orchestration.collector import backlog, cloudevents, evaluating, reading, segment, snowplow
 from orchestration.collector.answers import json_answer as _json
-from orchestration.collector.answers import log_request as _log
+from orchestration.collector.answers import record
 from orchestration.collector.bodies import Bodies, BodyRefused
 from orchestration.collector.browser_files import send_script, send_shop
 from orchestration.collector.items import Item, now_text
@@ -156,10 +156,7 @@ def _collecting(path: str, shared: Collector, read: Read) -> Route:
         if origin and shared.writers.allow(origin):
             response.headers["access-control-allow-origin"] = origin
             response.headers["vary"] = "origin"
-        seconds = time.monotonic() - started
-        shared.metrics.requests.labels(path, response.status_code).inc()
-        shared.metrics.latency.labels(path).observe(seconds)
-        _log(request.method, path, response.status_code, seconds, told)
+        record(request, path, response, started, shared.metrics, told)
         return response
 
     return Route(path, endpoint, methods=["POST", "OPTIONS"])

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.collector.answers import json_answer, log_request
+from orchestration.collector.answers import json_answer, record
 from orchestration.collector.bodies import Bodies, BodyRefused
 from orchestration.collector.metrics import Metrics
 from orchestration.collector.readers import Readers
@@ -43,10 +43,7 @@ def route(readers: Readers, layer: ValidationLayer, bodies: Bodies, metrics: Met
             metrics.errors.inc()
             response = _refused(500, "internal")
         response.headers.update(HEADERS)
-        seconds = time.monotonic() - started
-        metrics.requests.labels(PATH, response.status_code).inc()
-        metrics.latency.labels(PATH).observe(seconds)
-        log_request(request.method, PATH, response.status_code, seconds, {})
+        record(request, PATH, response, started, metrics)
         return response
 
     return Route(PATH, endpoint, methods=["POST"])

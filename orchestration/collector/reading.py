@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestration.collector.answers import json_answer, log_request
+from orchestration.collector.answers import json_answer, record
 from orchestration.collector.metrics import Metrics
 from orchestration.collector.readers import Readers
 from orchestration.collector.states import trigger_states, user_explanation, user_states
@@ -79,10 +79,7 @@ def _route(path: str, tell: Tell, readers: Readers, metrics: Metrics) -> Route:
             response = json_answer(500, {"success": False, "error": "internal"})
         response.headers.setdefault("cache-control", "no-store")
         response.headers.update(PRIVATE)
-        seconds = time.monotonic() - started
-        metrics.requests.labels(path, response.status_code).inc()
-        metrics.latency.labels(path).observe(seconds)
-        log_request(request.method, path, response.status_code, seconds, {})
+        record(request, path, response, started, metrics)
         return response
 
     return Route(path.replace("{id}", "{id:any_text}"), endpoint)  # GET, and HEAD with it

@@ -90,7 +90,7 @@ class Evaluator:
         Users share nothing but the time that planning takes: of several it says what it says of each alone, as long as
         no device is in the events of two. Raises duckdb.Error where the SQL fails on the events.
         """
-        with self._loaded(lines, at):
+        with self.loaded(lines, at):
             events = {row["event_key"]: row for row in self._rows("validation_events")}
             users, triggers = self._rows("validation_users"), self._rows("validation_triggers")
             return Evaluation(users, triggers, events, self._rows("validation_rows"), self._measure())
@@ -98,16 +98,12 @@ class Evaluator:
     def crossings(self, lines: bytes, at: datetime, first_new: int) -> list[Row]:
         """(user_id, trigger_name, flagged_since) of the thresholds that the lines from number `first_new` on crossed,
         and not those before them."""
-        with self._loaded(lines, at):
+        with self.loaded(lines, at):
             return _as_rows(self._connection.execute(read_sql("validation_crossings"), {"first_new": first_new}))
 
-    def matches(self, lines: bytes, at: datetime) -> list[Row]:
-        """What triggers.trigger_matches holds of these events, timers included."""
-        with self._loaded(lines, at):
-            return self._rows("validation_matches")
-
     @contextmanager
-    def _loaded(self, lines: bytes, at: datetime) -> Iterator[None]:
+    def loaded(self, lines: bytes, at: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The tables as the events leave them, rolled back at the end."""
         connection = self._connection
         connection.execute("begin")
         try:
@@ -118,7 +114,7 @@ class Evaluator:
             run_sql(connection, "validation_clock", {"clock_at": at})
             for insertion in self._insertions:
                 connection.execute(insertion)
-            yield
+            yield connection
         finally:
             connection.execute("rollback")
 

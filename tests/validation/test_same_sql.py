@@ -15,7 +15,6 @@ from orchestration.load import load_batch
 from orchestration.settings import Settings
 from orchestration.validation.evaluator import Evaluator
 from orchestration.validation.rules import compile_rules
-from orchestration.warehouse import read_sql
 from tests.replay.harness import ask, write_lines
 from tests.replay.replaying import WHOLE
 from tests.replay.seeding import make_seeded
@@ -24,6 +23,7 @@ from tests.replay.streams import SHAPES, Sent, make_pack
 EXAMPLES = int(os.environ.get("TRIPLINE_REPLAY_EXAMPLES", "1"))
 # (seeds, kind of stream); more of them with TRIPLINE_REPLAY_EXAMPLES.
 WORLDS = [("New York", "weeks late"), ("wide windows", "shuffled"), ("passive views", "links last")]
+MATCHES = "select user_id, trigger_name, matched_at, * from triggers.trigger_matches order by 1, 2, 3"
 TOGETHER = 30  # families that are evaluated at once
 ALONE = 25
 
@@ -39,8 +39,8 @@ class World:
 
     def evaluate(self, names: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
         lines = [line for name in names for line in self.families[name]]
-        rows = self.evaluator.matches(b"".join(line + b"\n" for line in lines), self.clock_at)
-        return _by_user([tuple(row.values()) for row in rows])
+        with self.evaluator.loaded(b"".join(line + b"\n" for line in lines), self.clock_at) as connection:
+            return _by_user(connection.execute(MATCHES).fetchall())
 
     def expected(self, names: Sequence[str]) -> dict[str, list[tuple[Any, ...]]]:
         return {user: rows for user, rows in self.matches.items() if _family_of(user) in names}
@@ -59,7 +59,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     assert report.clock_at is not None
     assert project.dbt(settings.warehouse_path, "seed").success
     assert project.dbt(settings.warehouse_path, "run", *WHOLE).success
-    rows = ask(settings.warehouse_path, read_sql("validation_matches"))
+    rows = ask(settings.warehouse_path, MATCHES)
     evaluator = Evaluator(folder / "rules.duckdb", settings)
     yield World(_families(history), _by_user(rows), evaluator, report.clock_at)
     evaluator.close()
@@ -70,7 +70,7 @@ def test_users_that_are_evaluated_together_have_the_matches_of_the_warehouse(wor
     for start in range(0, len(names), TOGETHER):
         some = names[start : start + TOGETHER]
         assert world.evaluate(some) == world.expected(some)
-    triggers = {row[0] for rows in world.matches.values() for row in rows}
+    triggers = {row[1] for rows in world.matches.values() for row in rows}
     assert len(triggers) == 9, f"the stream tries only {sorted(triggers)}"
 
 
@@ -101,5 +101,5 @@ def _family_of(user: str) -> str:
 def _by_user(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
     for row in rows:
-        found.setdefault(row[1], []).append(row)
+        found.setdefault(row[0], []).append(row)
     return found
