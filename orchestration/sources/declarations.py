@@ -209,12 +209,6 @@ def _yaml_files(folder: Path | None) -> Iterator[Path]:
         yield from sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
 
 
-def read_declaration(path: Path) -> Source:
-    """The only declaration of a file. Raises ConfigError naming the file, the line and the key."""
-    (declaration,) = read_file(path)
-    return declaration
-
-
 def read_file(path: Path) -> list[Source]:
     """The declarations of a file, one in each of its YAML documents. Raises ConfigError naming the file, the line and
     the key."""

@@ -11,8 +11,8 @@ from orchestration.dbt import build
 from orchestration.load import load_batch
 from orchestration.publish import publish
 from orchestration.settings import Settings
+from orchestration.source_states import source_states
 from orchestration.sources.declarations import read_declarations
-from orchestration.sources.states import source_states
 from orchestration.warehouse import connect
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)

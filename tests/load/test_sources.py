@@ -10,7 +10,7 @@ import pytest
 from orchestration.errors import ConfigError
 from orchestration.load import load_batch, waiting_files
 from orchestration.settings import PROJECT_DIR
-from orchestration.sources.declarations import SHIPPED_DIR, read_declaration, read_declarations
+from orchestration.sources.declarations import SHIPPED_DIR, read_declarations, read_file
 from tests.load.conftest import Shop
 
 OWN = """
@@ -136,6 +136,6 @@ def test_a_wrong_declaration_is_refused_naming_file_line_and_key(
     path = tmp_path / "own.yml"
     path.write_text(OWN.replace(*change, 1))
     with pytest.raises(ConfigError) as caught:
-        read_declaration(path)
+        read_file(path)
     assert says in str(caught.value)
     assert f"{path}, line {line}" in str(caught.value)

@@ -11,8 +11,8 @@ from orchestration.errors import TriplineError
 from orchestration.load import load_batch
 from orchestration.load_report import BatchReport
 from orchestration.settings import Settings, get_settings
+from orchestration.source_states import waiting_of_sources
 from orchestration.sources.declarations import read_declarations
-from orchestration.sources.states import waiting_of_sources
 
 
 def _specs() -> list[dg.AssetSpec]:

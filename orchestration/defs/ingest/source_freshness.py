@@ -12,8 +12,8 @@ from orchestration.dagster_sources import SOURCES, source_key
 from orchestration.delivery_log import utc_now
 from orchestration.errors import ConfigError
 from orchestration.settings import get_settings
+from orchestration.source_states import SourceState, source_states
 from orchestration.sources.declarations import read_declarations
-from orchestration.sources.states import SourceState, source_states
 
 CHECK = "brings_events"
 TOLD_AGAIN_SECONDS = 600  # a check that says what it said before

@@ -6,17 +6,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-import duckdb
 from pydantic import BaseModel, ConfigDict
 
+from orchestration.commands.tables import open_published
 from orchestration.settings import Settings
 from orchestration.sources.declarations import SEGMENT, Source
 from orchestration.sources.landing import list_files, name_in
 from orchestration.sources.staging import declaration_for
-from orchestration.warehouse import read_sql
 
 
 class SourceState(BaseModel):
@@ -53,37 +50,14 @@ def source_states(settings: Settings, declared: Sequence[Source], now: datetime)
     """Of every declared source and the built-in one, from the published database, which keeps no batch out. `now` is
     UTC without zone."""
     usual = settings.stalled_after_seconds
-    known = {SEGMENT: (False, usual)}
-    known |= {source.name: (source.is_paused, source.stalled_after_seconds or usual) for source in declared}
-    rows = {row["source_name"]: row for row in _read(settings.published_path)}
-    through = [
-        row["complete_through"]
-        for name, row in rows.items()
-        if row["complete_through"] and not known.get(name, (True, 0.0))[0]
-    ]
-    found = []
-    for name, (is_paused, stalled_after) in known.items():
-        row = rows.get(name, {"last_events_at": None, "complete_through": None, "events_loaded": 0})
-        last = row["last_events_at"]
-        found.append(
-            SourceState(
-                **{"source_name": name, **row},
-                is_paused=is_paused,
-                stalled_after_seconds=stalled_after,
-                silent_seconds=None if last is None else max((now - last).total_seconds(), 0.0),
-                holds_watermark=bool(through) and not is_paused and row["complete_through"] == min(through),
-            )
-        )
-    return found
-
-
-def _read(published: Path) -> list[dict[str, Any]]:
-    if not published.exists():
-        return []
-    with duckdb.connect(str(published), read_only=True) as connection:
-        cursor = connection.execute(read_sql("source_states"))
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    values = {
+        "names": [SEGMENT, *(source.name for source in declared)],
+        "paused": [False, *(source.is_paused for source in declared)],
+        "stalled_after": [usual, *(source.stalled_after_seconds or usual for source in declared)],
+        "now": now,
+    }
+    with open_published(settings, {"threads": 1}) as tables:
+        return [SourceState(**row) for row in tables.rows("source_states", **values)]
 
 
 def waiting_of_sources(settings: Settings, declared: list[Source]) -> dict[str, tuple[int, float]]:
